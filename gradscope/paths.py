@@ -1,0 +1,56 @@
+"""The only place that knows file names: where a store keeps its runs, and what lies in a run's folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+STORE_VARIABLE = "GRADSCOPE_STORE"
+DATA_VARIABLE = "GRADSCOPE_DATA"
+DEFAULT_STORE = "runs.db"
+
+
+def store_name(given: str | os.PathLike[str] | None = None) -> str:
+    """The store to use: what was given, else `GRADSCOPE_STORE`, else `runs.db` here. A path or a database URL."""
+    return os.fspath(given) if given else os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+
+
+def is_url(store: str) -> bool:
+    """Whether the store is named by a database URL and not by a file's path."""
+    return "://" in store
+
+
+def runs_folder(store: str) -> Path:
+    """The folder of the run folders: `runs/` beside the file, or here when the store is a database server."""
+    return Path("runs").absolute() if is_url(store) else Path(store).absolute().parent / "runs"
+
+
+def data_folder() -> Path:
+    """Where downloaded data sets are kept: `GRADSCOPE_DATA`, else `data/` here."""
+    return Path(os.environ.get(DATA_VARIABLE) or "data").absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaths:
+    """Everything a run leaves on disk, below `runs/<id>/`."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, store: str, run_id: int) -> "RunPaths":
+        """The paths of a run of a store."""
+        return cls(folder=runs_folder(store) / str(run_id))
+
+    @property
+    def log(self) -> Path:
+        """What the run's process printed, standard output and error together."""
+        return self.folder / "log.txt"
+
+    @property
+    def model(self) -> Path:
+        """The network's weights at the last checkpoint, safetensors."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def resume(self) -> Path:
+        """What else resuming needs: optimiser, schedule, random states, counters."""
+        return self.folder / "resume.pt"
