@@ -1,4 +1,4 @@
-"""Everything a run can be. The launch form, the command line, the store and the comparison table all read these classes.
+"""Everything a run can be: read by the launch form, the command line, the store and the comparison table.
 
 A setting is one field: its type and bounds are the validation, its description is the help text. Where one of several
 things can be chosen (a data set, a model, an optimiser), each is a class with a `name`, and the choice is their union.
@@ -18,9 +18,6 @@ class Settings(BaseModel):
     """Base: frozen, no unknown fields, field docstrings are the descriptions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-# Data ---------------------------------------------------------------------------------------------------------------
 
 
 class DataSettings(Settings):
@@ -44,7 +41,7 @@ class Digits(DataSettings):
 
 
 class Shapes(DataSettings):
-    """Generated 32x32 colour pictures of circles, squares, triangles, stars and crosses, with exact object and contour masks."""
+    """Generated 32x32 colour pictures of circles, squares, triangles, stars and crosses, with exact masks."""
 
     name: Literal["shapes"] = "shapes"
     train_size: int = Field(4000, ge=50)
@@ -86,7 +83,7 @@ class Svhn(DataSettings):
 
 
 class Folder(DataSettings):
-    """A folder of pictures, one sub-folder a class; with `train/` and `test/` above them, or split by us (15 % test)."""
+    """A folder of pictures, one sub-folder a class; below `train/` and `test/` or split by us (15 % test)."""
 
     name: Literal["folder"] = "folder"
     path: str = ""
@@ -109,8 +106,6 @@ AnyData = Annotated[
     Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Folder | Parquet, Field(discriminator="name")
 ]
 
-# Models -------------------------------------------------------------------------------------------------------------
-
 
 class Mlp(Settings):
     """Fully connected network on the flattened picture."""
@@ -128,7 +123,7 @@ class Mlp(Settings):
 
 
 class PaperCnn(Settings):
-    """The ten-layer convolutional networks of the pseudo-normalising paper (Bu et al. 2026); widths are our proposal."""
+    """The ten-layer networks of the pseudo-normalising paper (Bu et al. 2026); the widths are our proposal."""
 
     name: Literal["paper_cnn"] = "paper_cnn"
     variant: Literal[1, 2, 3] = 1
@@ -149,8 +144,6 @@ class Resnet(Settings):
 
 AnyModel = Annotated[Mlp | PaperCnn | Resnet, Field(discriminator="name")]
 
-# Methods: applied in the order in which their classes stand here -------------------------------------------------------
-
 
 class BatchNorm(Settings):
     """Batch normalisation (Ioffe & Szegedy 2015) in front of every activation that has none."""
@@ -163,7 +156,7 @@ class Initialisation(Settings):
 
     name: Literal["initialisation"] = "initialisation"
     scheme: Literal["lecun", "xavier", "he", "orthogonal"] = "lecun"
-    """Normal with variance 1/fan_in (LeCun 1998), 2/(fan_in+fan_out) (Glorot 2010), 2/fan_in (He 2015), or orthogonal."""
+    """Normal of variance 1/fan_in (LeCun 1998), 2/(fan_in+fan_out) (Glorot 2010), 2/fan_in (He 2015); orthogonal."""
     gain: float = Field(1.0, gt=0, le=100)
     """Multiplies every weight."""
     bias_std: float = Field(0.0, ge=0, le=100)
@@ -171,7 +164,7 @@ class Initialisation(Settings):
 
 
 class PseudoNorm(Settings):
-    """Pseudo-normalised gradients (Bu et al. 2026, eq. 14): the derivative of every k-th activation divided by its RMS."""
+    """Pseudo-normalised gradients (Bu et al. 2026, eq. 14): every k-th activation's derivative divided by its RMS."""
 
     name: Literal["pseudo_norm"] = "pseudo_norm"
     every: int = Field(2, ge=1, le=100)
@@ -194,9 +187,8 @@ class ClipNorm(Settings):
     max_norm: float = Field(1.0, gt=0)
 
 
+# methods are applied in this order
 AnyMethod = Annotated[BatchNorm | Initialisation | PseudoNorm | ClipValue | ClipNorm, Field(discriminator="name")]
-
-# Optimisers and schedules ---------------------------------------------------------------------------------------------
 
 
 class OptimizerSettings(Settings):
@@ -250,13 +242,11 @@ class RmsProp(OptimizerSettings):
     momentum: float = Field(0.0, ge=0, lt=1)
 
 
-class Rprop(OptimizerSettings):
-    """Resilient propagation (Riedmiller & Braun 1993); meant for full batches."""
+class Rprop(Settings):
+    """Resilient propagation (Riedmiller & Braun 1993): uses only the gradient's sign; meant for full batches."""
 
     name: Literal["rprop"] = "rprop"
     lr: float = Field(0.001, gt=0, le=100)
-    weight_decay: Literal[0.0] = 0.0
-    """Rprop uses only the gradient's sign and has none."""
 
 
 AnyOptimizer = Annotated[Sgd | Adam | AdamW | RmsProp | Rprop, Field(discriminator="name")]
@@ -309,7 +299,7 @@ class CosineRestarts(ScheduleSettings):
 
 
 class CosineWave(ScheduleSettings):
-    """A whole cosine each period, down and up again; with rising_first the rate rises in the first half (Bu et al. 2026)."""
+    """A whole cosine each period, down and up; with rising_first up and down (Bu et al. 2026)."""
 
     name: Literal["cosine_wave"] = "cosine_wave"
     period_epochs: float = Field(1.0, gt=0)
@@ -318,8 +308,6 @@ class CosineWave(ScheduleSettings):
 
 
 AnySchedule = Annotated[Constant | StepDecay | Cosine | CosineRestarts | CosineWave, Field(discriminator="name")]
-
-# Training and recording -----------------------------------------------------------------------------------------------
 
 
 class Train(Settings):
@@ -380,9 +368,6 @@ class RunConfig(Settings):
                 f"schedule.tail_epochs is {self.schedule.tail_epochs}, more than train.epochs ({self.train.epochs})"
             )
         return self
-
-
-# Reading and changing a config -----------------------------------------------------------------------------------------
 
 
 def _name_of(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""The one histogram of GradScope: fixed edges on log2 |x|, half an octave a bin, the same for every layer, step and run.
+"""The one histogram: fixed edges on log2 |x|, half an octave a bin, the same for every layer, step and run.
 
 Fixed edges are what makes histograms add, subtract, stack and compare. Bin i holds the finite, non-zero x with
 

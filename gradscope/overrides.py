@@ -60,10 +60,7 @@ def _sections() -> str:
 
 
 def _switched(section: str, old: dict[str, Any], name: Any) -> dict[str, Any]:
-    if isinstance(name, str) and section == "data":
-        new = data_from_text(name)
-    else:
-        new = {"name": name}
+    new = data_from_text(str(name)) if section == "data" else {"name": name}
     classes = CHOICES[section]()
     if new["name"] not in classes:
         raise ConfigError(f"{section} {name!r} is unknown; use one of {', '.join(classes)}")

@@ -78,7 +78,9 @@ PRESETS: dict[str, Preset] = {
         _preset(
             "tanh-residual",
             "The same net with shortcuts: the gradient takes the way around the derivatives.",
-            RunConfig(model=_DEEP_TANH.model_copy(update={"residual": True}), methods=(_SATURATED,), optimizer=Sgd(lr=0.01)),
+            RunConfig(
+                model=_DEEP_TANH.model_copy(update={"residual": True}), methods=(_SATURATED,), optimizer=Sgd(lr=0.01)
+            ),
         ),
         _preset(
             "relu",

@@ -1,4 +1,4 @@
-"""The vocabulary: what is written to a store and read from it, as frozen values. No torch, no database, no Streamlit."""
+"""The vocabulary: what is written to a store and read from it, as frozen values."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

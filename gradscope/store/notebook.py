@@ -1,0 +1,106 @@
+"""Reading a store from a notebook: `gradscope.open("runs.db").run(3).layer_stats()`."""
+
+import os
+from collections.abc import Iterable
+
+import pandas as pd
+
+from gradscope import histogram, records
+from gradscope.records import Kind
+from gradscope.store import read
+from gradscope.store.engine import Store, open_store
+
+
+class RunReader:
+    """One run's records as tidy DataFrames."""
+
+    def __init__(self, store: Store, run_id: int) -> None:
+        self._store = store
+        self.info: records.Run = read.run(store, run_id)
+
+    def __repr__(self) -> str:
+        return f"<run {self.info.id} {self.info.name!r}, {self.info.status}, step {self.info.progress.last_step}>"
+
+    def layers(self) -> pd.DataFrame:
+        """Columns: run, layer, name, type, shape, n_weights, trainable, depth (0..1)."""
+        return read.layers(self._store, [self.info.id])
+
+    def layer_stats(self, kinds: Iterable[str] = tuple(Kind)) -> pd.DataFrame:
+        """Every recorded step of every layer.
+
+        Columns: step, layer, name, kind, depth (0..1), n, rms, mean_abs, max_abs, zeros, nan, pos_inf, neg_inf,
+        saturated, dead, run.
+        """
+        whole = 2**62
+        frames = [read.layer_map(self._store, self.info.id, Kind(k), whole).assign(kind=str(Kind(k))) for k in kinds]
+        frame = pd.concat(frames, ignore_index=True).sort_values(["step", "layer", "kind"], ignore_index=True)
+        first = ["step", "layer", "name", "kind"]
+        return frame[first + [c for c in frame.columns if c not in {*first, "run"}] + ["run"]]
+
+    def metrics(self) -> pd.DataFrame:
+        """Every point of every curve. Columns: run, name, step, epoch, value (NaN = not finite), seconds."""
+        return read.metrics(self._store, [self.info.id], max_points=2**31)
+
+    def histograms(self, layer: int | str, kind: str = Kind.GRADIENT) -> pd.DataFrame:
+        """A layer's histograms, by index or name. Columns: step, log2_low, log2_high (edges of |x|), count."""
+        steps, counts = read.histograms(self._store, self.info.id, self._index(layer), Kind(kind), 2**62)
+        row, bin_ = counts.nonzero()
+        edges = histogram.edges_log2()
+        return pd.DataFrame(
+            {"step": steps[row], "log2_low": edges[bin_], "log2_high": edges[bin_ + 1], "count": counts[row, bin_]}
+        )
+
+    def _index(self, layer: int | str) -> int:
+        if isinstance(layer, int):
+            return layer
+        known = self.layers()
+        match = known.loc[known["name"] == layer, "layer"]
+        if match.empty:
+            raise ValueError(f"run {self.info.id} has no layer {layer!r}; it has {', '.join(known['name'])}")
+        return int(match.iloc[0])
+
+
+class StoreReader:
+    """A store's runs, for reading."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<GradScope store {self._store.name!r}>"
+
+    def runs(self) -> pd.DataFrame:
+        """One row a run, newest first: id, name, status, source, preset, last_step, epoch, results, tags, created."""
+        return pd.DataFrame([_summary(r) for r in read.runs(self._store)], columns=_SUMMARY)
+
+    def run(self, run_id: int) -> RunReader:
+        """One run, or RunNotFound."""
+        return RunReader(self._store, run_id)
+
+
+_SUMMARY = [
+    *("id", "name", "status", "source", "preset", "last_step", "epoch", "val_accuracy", "best_val_accuracy"),
+    *("test_accuracy", "tags", "created"),
+]
+
+
+def _summary(run: records.Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": str(run.status),
+        "source": run.source,
+        "preset": run.config.get("preset"),
+        "last_step": run.progress.last_step,
+        "epoch": run.progress.epoch,
+        "val_accuracy": run.results.val_accuracy,
+        "best_val_accuracy": run.results.best_val_accuracy,
+        "test_accuracy": run.results.test_accuracy,
+        "tags": list(run.tags),
+        "created": run.created,
+    }
+
+
+def open_runs(store: str | os.PathLike[str] | None = None) -> StoreReader:
+    """The store of that path or URL (default: `GRADSCOPE_STORE`, else `runs.db`), for reading; raises StoreError."""
+    return StoreReader(open_store(store))

@@ -1,0 +1,233 @@
+"""The only SELECT: a question about runs, answered as a value or as a tidy DataFrame with documented columns.
+
+Values that are not finite are stored as NULL and read as NaN. Long series are thinned by a stride that doubles as they
+grow and always keep their last point, so that the points already drawn of a live run stay where they are.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+
+from gradscope import histogram
+from gradscope.errors import RunNotFound
+from gradscope.records import Kind, NonFinite, Progress, Provenance, Results, Run, Status
+from gradscope.store.engine import Store
+from gradscope.store.schema import HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+
+METRIC_COLUMNS = ["run", "name", "step", "epoch", "value", "seconds"]
+LAYER_COLUMNS = ["run", "layer", "name", "type", "shape", "n_weights", "trainable", "depth"]
+STATS_COLUMNS = [
+    *("run", "step", "layer", "name", "depth", "n", "rms", "mean_abs", "max_abs"),
+    *("zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead"),
+]
+_STATS_NUMBERS = STATS_COLUMNS[5:]
+_RUN = list(RunRow.__table__.columns)
+
+
+def runs(store: Store) -> list[Run]:
+    """Every run, newest first."""
+    return _runs(store, select(*_RUN).order_by(RunRow.id.desc()))
+
+
+def run(store: Store, run_id: int) -> Run:
+    """One run, or RunNotFound."""
+    found = _runs(store, select(*_RUN).where(RunRow.id == run_id))
+    if not found:
+        raise RunNotFound(f"run {run_id} is not in the store {store.name}; `gradscope runs` lists what is")
+    return found[0]
+
+
+def _runs(store: Store, statement: Select[*tuple[Any, ...]]) -> list[Run]:
+    with store.reader.connect() as connection:
+        rows = connection.execute(statement).mappings()
+        return [_run(dict(row)) for row in rows]
+
+
+def _run(row: dict[str, Any]) -> Run:
+    def part(kind: type[Any]) -> Any:  # Any: whichever dataclass was asked for
+        return kind(**{f.name: row[f.name] for f in fields(kind)})
+
+    nonfinite = None
+    if row["nonfinite_step"] is not None:
+        nonfinite = NonFinite(step=row["nonfinite_step"], layer=row["nonfinite_layer"], kind=row["nonfinite_kind"])
+    same = {f.name: row[f.name] for f in fields(Run) if f.name in row}
+    parts = {"progress": part(Progress), "results": part(Results), "provenance": part(Provenance)}
+    return Run(**{**same, **parts, "status": Status(row["status"]), "tags": tuple(row["tags"]), "nonfinite": nonfinite})
+
+
+def revision(store: Store, run_ids: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """(run, revision) of each run that exists: equal as long as nothing of theirs changed. The key of a cached read."""
+    statement = select(RunRow.id, RunRow.revision).where(RunRow.id.in_(list(run_ids))).order_by(RunRow.id)
+    with store.reader.connect() as connection:
+        return tuple((int(a), int(b)) for a, b in connection.execute(statement))
+
+
+def fingerprint(store: Store) -> tuple[int, int, int]:
+    """(number of runs, greatest id, sum of revisions): equal as long as nothing in the list of runs changed."""
+    statement = select(func.count(RunRow.id), func.max(RunRow.id), func.sum(RunRow.revision))
+    with store.reader.connect() as connection:
+        count, greatest, revisions = connection.execute(statement).one()
+        return int(count), int(greatest or 0), int(revisions or 0)
+
+
+def metrics(
+    store: Store, run_ids: Iterable[int], names: Sequence[str] | None = None, max_points: int = 1000
+) -> pd.DataFrame:
+    """Curves, each thinned to at most about max_points points.
+
+    Columns: run, name, step, epoch (may be NaN), value (NaN = not finite), seconds (since the run's start).
+    """
+    place = func.row_number().over(partition_by=(MetricRow.run_id, MetricRow.name), order_by=MetricRow.step)
+    many = func.count().over(partition_by=(MetricRow.run_id, MetricRow.name))
+    chosen = [MetricRow.run_id.in_(list(run_ids))]
+    if names is not None:
+        chosen.append(MetricRow.name.in_(list(names)))
+    point = [
+        MetricRow.run_id.label("run"),
+        MetricRow.name,
+        MetricRow.step,
+        MetricRow.epoch,
+        MetricRow.value,
+        MetricRow.seconds,
+    ]
+    inner = select(*point, (place - 1).label("place"), many.label("many")).where(*chosen).subquery()
+    stride = _doubling_stride(inner.c.many, max_points)
+    kept = or_(inner.c.place % stride == 0, inner.c.place == inner.c.many - 1)
+    statement = select(*inner.c[*METRIC_COLUMNS]).where(kept).order_by(inner.c.run, inner.c.name, inner.c.step)
+    return _frame(store, statement, METRIC_COLUMNS, floats=("epoch", "value", "seconds"))
+
+
+def _doubling_stride(many: ColumnElement[int], max_points: int) -> ColumnElement[int]:
+    """The smallest power of two that leaves at most max_points of `many` points (up to 2^20 times as many)."""
+    stride: ColumnElement[int] = literal(1)
+    for power in range(20):
+        stride = stride + func.iif(many > max_points * 2**power, 2**power, 0)
+    return stride
+
+
+def layers(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
+    """The layers of runs from input to output.
+
+    Columns: run, layer, name, type, shape (list of int), n_weights, trainable, depth (layer / (L - 1), in 0..1).
+    """
+    columns = [LayerRow.run_id.label("run"), LayerRow.layer, LayerRow.name, LayerRow.type, LayerRow.shape]
+    statement = (
+        select(*columns, LayerRow.n_weights, LayerRow.trainable)
+        .where(LayerRow.run_id.in_(list(run_ids)))
+        .order_by(LayerRow.run_id, LayerRow.layer)
+    )
+    frame = _frame(store, statement, LAYER_COLUMNS[:-1])
+    last = frame.groupby("run")["layer"].transform("max").clip(lower=1) if len(frame) else 1
+    return frame.assign(depth=(frame["layer"] / last).astype(float))
+
+
+def steps(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
+    """Every recorded step of runs. Columns: run, step."""
+    found = [(run_id, step) for run_id in run_ids for step in _steps(store, run_id)]
+    return pd.DataFrame(found, columns=["run", "step"], dtype="int64")
+
+
+def _steps(store: Store, run_id: int) -> list[int]:
+    """Recorded steps in order. Jumps along the key from step to step: DISTINCT would read every row of the run."""
+    first = select(func.min(StatsRow.step).label("step")).where(StatsRow.run_id == run_id)
+    walk = first.cte("walk", recursive=True)
+    after = select(func.min(StatsRow.step)).where(StatsRow.run_id == run_id, StatsRow.step > walk.c.step)
+    walk = walk.union_all(select(after.scalar_subquery()).where(walk.c.step.is_not(None)))
+    with store.reader.connect() as connection:
+        return [int(s) for (s,) in connection.execute(select(walk.c.step).where(walk.c.step.is_not(None)))]
+
+
+def profile(store: Store, run_ids: Iterable[int], kind: Kind, step: int | None = None) -> pd.DataFrame:
+    """Every layer of each run at one recorded step: the nearest at or below `step`, the latest if None.
+
+    Columns: run, step, layer, name, depth (0..1), n (elements measured), rms, mean_abs, max_abs (NaN = no finite
+    element), zeros, nan, pos_inf, neg_inf (counts), saturated, dead (shares in 0..1, NaN = does not apply).
+    """
+    at = [(run_id, _step_at_or_below(store, run_id, kind, step)) for run_id in run_ids]
+    chosen = [(StatsRow.run_id == run_id) & (StatsRow.step == found) for run_id, found in at if found is not None]
+    return _stats(store, or_(*chosen) if chosen else literal(False), kind)
+
+
+def _step_at_or_below(store: Store, run_id: int, kind: Kind, step: int | None) -> int | None:
+    # order by the key and stop at the first: max() over a filtered kind would read the whole run
+    statement = select(StatsRow.step).where(StatsRow.run_id == run_id, StatsRow.kind == kind)
+    if step is not None:
+        statement = statement.where(StatsRow.step <= step)
+    with store.reader.connect() as connection:
+        found = connection.execute(statement.order_by(StatsRow.step.desc()).limit(1)).scalar()
+        return None if found is None else int(found)
+
+
+def layer_map(store: Store, run_id: int, kind: Kind, max_steps: int = 300) -> pd.DataFrame:
+    """Every layer of a run over its recorded steps, thinned to at most max_steps. Columns as `profile`."""
+    kept = thinned(_steps(store, run_id), max_steps)
+    return _stats(store, (StatsRow.run_id == run_id) & StatsRow.step.in_(kept), kind)
+
+
+def thinned(steps: Sequence[int], at_most: int) -> list[int]:
+    """Every 1st, 2nd, 4th, 8th, ... of the steps, so that at most about `at_most` remain, and always the last."""
+    stride = 1
+    while len(steps) > at_most * stride:
+        stride *= 2
+    kept = list(steps[::stride])
+    return kept if not steps or kept[-1] == steps[-1] else [*kept, steps[-1]]
+
+
+def _stats(store: Store, chosen: ColumnElement[bool], kind: Kind) -> pd.DataFrame:
+    numbers = [getattr(StatsRow, name) for name in _STATS_NUMBERS]
+    statement = (
+        select(StatsRow.run_id.label("run"), StatsRow.step, StatsRow.layer, *numbers)
+        .where(chosen, StatsRow.kind == kind)
+        .order_by(StatsRow.run_id, StatsRow.step, StatsRow.layer)
+    )
+    floats = ("rms", "mean_abs", "max_abs", "saturated", "dead")
+    frame = _frame(store, statement, ["run", "step", "layer", *_STATS_NUMBERS], floats=floats)
+    known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
+    return frame.merge(known, on=["run", "layer"], how="left")[STATS_COLUMNS]
+
+
+def update_ratio(store: Store, run_id: int, layer: int, max_steps: int = 300) -> pd.DataFrame:
+    """How much of a layer's weights a step changes: RMS(update) / RMS(weight). Columns: step, ratio (NaN = unknown)."""
+    kept = thinned(_steps(store, run_id), max_steps)
+    of_layer = (StatsRow.run_id == run_id) & (StatsRow.layer == layer) & StatsRow.step.in_(kept)
+    update, weight = (_stats(store, of_layer, k)[["step", "rms"]] for k in (Kind.UPDATE, Kind.WEIGHT))
+    both = update.merge(weight, on="step", suffixes=("_update", "_weight"))
+    ratio = both["rms_update"] / both["rms_weight"].where(both["rms_weight"] > 0)
+    return pd.DataFrame({"step": both["step"], "ratio": ratio})
+
+
+def histograms(
+    store: Store, run_id: int, layer: int, kind: Kind, max_steps: int = 300
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A layer's histograms over its recorded steps, thinned to at most max_steps.
+
+    Returns:
+        steps, shape (S,), and counts, shape (S, gradscope.histogram.BINS).
+    """
+    kept = thinned(_steps(store, run_id), max_steps)
+    statement = (
+        select(HistogramRow.step, HistogramRow.counts)
+        .where(HistogramRow.run_id == run_id, HistogramRow.layer == layer, HistogramRow.kind == kind)
+        .where(HistogramRow.step.in_(kept))
+        .order_by(HistogramRow.step)
+    )
+    with store.reader.connect() as connection:
+        rows = connection.execute(statement).all()
+    counts = [histogram.decode(blob) for _, blob in rows]
+    shape = (len(rows), histogram.BINS)
+    return np.array([s for s, _ in rows], dtype=np.int64), np.array(counts, dtype=np.int64).reshape(shape)
+
+
+def _frame(
+    store: Store, statement: Select[*tuple[Any, ...]], columns: list[str], floats: Sequence[str] = ()
+) -> pd.DataFrame:  # Any: the row's type is the columns'
+    with store.reader.connect() as connection:
+        rows = connection.execute(statement).all()
+    frame = pd.DataFrame.from_records([tuple(r) for r in rows], columns=columns)
+    # a column that holds only NULLs would come out as objects
+    return frame.astype(dict.fromkeys(floats, "float64"))

@@ -1,0 +1,175 @@
+"""The tables of a store. docs/schema.md describes them for people who query with plain SQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+VERSION = "0001"
+"""Revision of the newest migration; a store carries it in its table alembic_version."""
+
+APPLICATION_ID = 0x47726453
+"""`GrdS`: written into a SQLite file's header, so that a store can be told from any other database."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps no time zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, without the zone that SQLite's text form cannot hold."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC."""
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """The one metadata; JSON columns hold plain values only."""
+
+    type_annotation_map = {  # noqa: RUF012  (read once by SQLAlchemy)
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        bytes: LargeBinary,
+        float: Double,
+    }
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _run_key(*, primary: bool = True) -> Mapped[int]:
+    return mapped_column(_Id, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=primary)
+
+
+class RunRow(Base):
+    """A training."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("runs_by_status", "status"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    name: Mapped[str]
+    status: Mapped[str]
+    source: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    tags: Mapped[list[str]]
+    note: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime]
+    started: Mapped[datetime | None]
+    ended: Mapped[datetime | None]
+    heartbeat: Mapped[datetime | None]
+
+    last_step: Mapped[int] = mapped_column(default=-1)
+    epoch: Mapped[float | None]
+    total_steps: Mapped[int | None]
+    samples_per_second: Mapped[float | None]
+    phase: Mapped[str | None]
+
+    val_accuracy: Mapped[float | None]
+    val_loss: Mapped[float | None]
+    best_val_accuracy: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    test_loss: Mapped[float | None]
+
+    seed: Mapped[int | None]
+    git_commit: Mapped[str | None]
+    versions: Mapped[dict[str, Any]]
+    device: Mapped[str | None]
+    host: Mapped[str | None]
+    pid: Mapped[int | None]
+    data_fingerprint: Mapped[str | None]
+    n_parameters: Mapped[int | None] = mapped_column(BigInteger)
+
+    stop_requested: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None]
+    nonfinite_step: Mapped[int | None]
+    nonfinite_layer: Mapped[str | None]
+    nonfinite_kind: Mapped[str | None]
+    lost_rows: Mapped[int] = mapped_column(default=0)
+    recorder_seconds: Mapped[float] = mapped_column(default=0.0)
+    revision: Mapped[int] = mapped_column(default=0)
+
+
+class LayerRow(Base):
+    """A layer of a run's network."""
+
+    __tablename__ = "layers"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    layer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    type: Mapped[str]
+    shape: Mapped[list[Any]] = mapped_column(JSON)
+    n_weights: Mapped[int] = mapped_column(BigInteger)
+    trainable: Mapped[bool]
+
+
+class MetricRow(Base):
+    """One point of a named curve."""
+
+    __tablename__ = "metrics"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    name: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    value: Mapped[float | None]
+    epoch: Mapped[float | None]
+    seconds: Mapped[float]
+
+
+class StatsRow(Base):
+    """One kind of tensor of one layer at one step, in numbers; clustered by run, step, layer."""
+
+    __tablename__ = "layer_stats"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    layer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+    rms: Mapped[float | None]
+    mean_abs: Mapped[float | None]
+    max_abs: Mapped[float | None]
+    zeros: Mapped[int] = mapped_column(BigInteger)
+    nan: Mapped[int] = mapped_column(BigInteger)
+    pos_inf: Mapped[int] = mapped_column(BigInteger)
+    neg_inf: Mapped[int] = mapped_column(BigInteger)
+    saturated: Mapped[float | None]
+    dead: Mapped[float | None]
+
+
+class HistogramRow(Base):
+    """The same tensor's histogram, `gradscope.histogram.encode`; read by layer over steps."""
+
+    __tablename__ = "layer_histograms"
+    __table_args__ = (UniqueConstraint("run_id", "layer", "kind", "step", name="layer_histograms_key"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    run_id: Mapped[int] = _run_key(primary=False)
+    step: Mapped[int] = mapped_column(BigInteger)
+    layer: Mapped[int]
+    kind: Mapped[str]
+    counts: Mapped[bytes]

@@ -1,0 +1,297 @@
+"""The only INSERT, UPDATE and DELETE. Each function is one transaction that holds the write lock throughout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Insert, case, func, insert, select, update
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase
+
+from gradscope.errors import JobError, RunNotFound, StoreError
+from gradscope.paths import is_url
+from gradscope.records import (
+    LOST_AFTER_SECONDS,
+    Batch,
+    Layer,
+    LayerStats,
+    Metric,
+    NonFinite,
+    Provenance,
+    Results,
+    Run,
+    Status,
+)
+from gradscope.store import read
+from gradscope.store.engine import Store
+from gradscope.store.schema import HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What others asked of a run since it last wrote."""
+
+    stop: bool
+    """Somebody pressed Stop."""
+    deleted: bool
+    """The run is no longer in the store; nothing was written."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _changed(
+    run_id: int, **values: Any
+) -> Any:  # Any: SQLAlchemy's column expressions are accepted beside plain values
+    return update(RunRow).where(RunRow.id == run_id).values(revision=RunRow.revision + 1, **values)
+
+
+def _change(store: Store, run_id: int, **values: Any) -> None:  # Any: as above
+    with store.writer.begin() as connection:
+        if connection.execute(_changed(run_id, **values)).rowcount == 0:
+            raise RunNotFound(f"run {run_id} is not in the store {store.name}")
+
+
+def create_run(
+    store: Store,
+    *,
+    name: str,
+    source: str,
+    config: Mapping[str, Any],
+    status: Status,
+    provenance: Provenance | None = None,
+    tags: Sequence[str] = (),
+    note: str = "",
+) -> int:
+    """Add a run; returns its id, which is never used again even when the run is deleted."""
+    values = asdict(provenance or Provenance())
+    now = _now()
+    if status.is_alive:
+        values |= {"started": now, "heartbeat": now}
+    statement = insert(RunRow).values(
+        name=name, source=source, config=dict(config), status=status, tags=list(tags), note=note, created=now, **values
+    )
+    with store.writer.begin() as connection:
+        return int(connection.execute(statement.returning(RunRow.id)).scalar_one())
+
+
+def start(
+    store: Store,
+    run_id: int,
+    *,
+    provenance: Provenance,
+    n_parameters: int | None = None,
+    total_steps: int | None = None,
+) -> None:
+    """The run's process is at work: running from now on, with what it runs on."""
+    now = _now()
+    status = case((RunRow.status == Status.STOPPING, Status.STOPPING), else_=Status.RUNNING)
+    known = {name: value for name, value in asdict(provenance).items() if value is not None}
+    _change(
+        store,
+        run_id,
+        status=status,
+        started=func.coalesce(RunRow.started, now),
+        heartbeat=now,
+        ended=None,
+        error=None,
+        n_parameters=n_parameters,
+        total_steps=total_steps,
+        **known,
+    )
+
+
+def layers(store: Store, run_id: int, found: Sequence[Layer]) -> None:
+    """Replace the run's list of layers."""
+    rows = [
+        {
+            "run_id": run_id,
+            "layer": layer.index,
+            "name": layer.name,
+            "type": layer.type,
+            "shape": list(layer.shape),
+            "n_weights": layer.n_weights,
+            "trainable": layer.trainable,
+        }
+        for layer in found
+    ]
+    with store.writer.begin() as connection:
+        connection.execute(sql_delete(LayerRow).where(LayerRow.run_id == run_id))
+        if rows:
+            connection.execute(insert(LayerRow), rows)
+        connection.execute(_changed(run_id))
+
+
+def append(store: Store, run_id: int, batch: Batch) -> Wishes:
+    """Add records and say that the run lives; a record of a step that is there already replaces it.
+
+    Raises:
+        StoreError: the store's file is gone.
+        sqlalchemy.exc.DBAPIError: locked for too long, disk full, connection lost; nothing of the batch was written.
+    """
+    if not is_url(store.name) and not Path(store.name).exists():
+        raise StoreError(f"the store {store.name} was deleted while run {run_id} wrote to it")
+    with store.writer.begin() as connection:
+        reply = connection.execute(_heartbeat(run_id, batch).returning(RunRow.stop_requested)).first()
+        if reply is None:
+            return Wishes(stop=True, deleted=True)
+        _put(connection, MetricRow, [_metric_row(run_id, m) for m in batch.metrics])
+        _put(connection, StatsRow, [_stats_row(run_id, s) for s in batch.stats])
+        histograms = [_histogram_row(run_id, s) for s in batch.stats if s.histogram is not None]
+        _put(connection, HistogramRow, histograms)
+    return Wishes(stop=bool(reply[0]), deleted=False)
+
+
+def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type parameters say nothing
+    values: dict[str, Any] = {
+        "heartbeat": _now(),
+        "lost_rows": RunRow.lost_rows + batch.lost_rows,
+        "recorder_seconds": RunRow.recorder_seconds + batch.recorder_seconds,
+        # a laptop that slept comes back from the lost
+        "status": case((RunRow.status == Status.LOST, Status.RUNNING), else_=RunRow.status),
+    }
+    if batch.progress is not None:
+        values |= {name: value for name, value in asdict(batch.progress).items() if value is not None}
+    return _changed(run_id, **values)
+
+
+def _put(connection: Connection, table: type[DeclarativeBase], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(_upsert(connection, table), rows)
+
+
+def _upsert(connection: Connection, table: type[DeclarativeBase]) -> Insert:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).prefix_with("OR REPLACE")
+    statement = postgresql.insert(table)
+    key = (
+        ["run_id", "layer", "kind", "step"] if table is HistogramRow else [c.name for c in table.__table__.primary_key]
+    )
+    new = {c.name: statement.excluded[c.name] for c in table.__table__.columns if c.name not in {*key, "id"}}
+    return statement.on_conflict_do_update(index_elements=key, set_=new)
+
+
+def _metric_row(run_id: int, metric: Metric) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "name": metric.name,
+        "step": metric.step,
+        "value": metric.value,
+        "epoch": metric.epoch,
+        "seconds": metric.seconds,
+    }
+
+
+def _stats_row(run_id: int, stats: LayerStats) -> dict[str, Any]:
+    row = {name: getattr(stats, name) for name in LayerStats.__dataclass_fields__ if name != "histogram"}
+    return {"run_id": run_id, **row}
+
+
+def _histogram_row(run_id: int, stats: LayerStats) -> dict[str, Any]:
+    return {"run_id": run_id, "step": stats.step, "layer": stats.layer, "kind": stats.kind, "counts": stats.histogram}
+
+
+def results(store: Store, run_id: int, found: Results) -> None:
+    """Note what the training is worth so far; None leaves what was there."""
+    _change(store, run_id, **{name: value for name, value in asdict(found).items() if value is not None})
+
+
+def finish(
+    store: Store, run_id: int, status: Status, *, error: str | None = None, nonfinite: NonFinite | None = None
+) -> None:
+    """The run ended so."""
+    where = {f"nonfinite_{name}": value for name, value in asdict(nonfinite).items()} if nonfinite else {}
+    _change(store, run_id, status=status, ended=_now(), error=error, stop_requested=False, phase=None, **where)
+
+
+def edit(
+    store: Store, run_id: int, *, name: str | None = None, tags: Sequence[str] | None = None, note: str | None = None
+) -> None:
+    """Rename, tag or annotate a run; None leaves what was there."""
+    given = {"name": name, "tags": None if tags is None else list(tags), "note": note}
+    _change(store, run_id, **{key: value for key, value in given.items() if value is not None})
+
+
+def request_stop(store: Store, run_id: int) -> Status:
+    """Ask a run to stop; a queued one is stopped at once. Returns its status from now on."""
+    with store.writer.begin() as connection:
+        status = _status(connection, store, run_id)
+        if status.is_final:
+            raise JobError(f"run {run_id} is {status} already; there is nothing to stop")
+        if status is Status.QUEUED:
+            connection.execute(_changed(run_id, status=Status.STOPPED, ended=_now()))
+            return Status.STOPPED
+        connection.execute(_changed(run_id, status=Status.STOPPING, stop_requested=True))
+        return Status.STOPPING
+
+
+def requeue(store: Store, run_id: int) -> None:
+    """Put an ended run back into the queue, to go on from its checkpoint."""
+    with store.writer.begin() as connection:
+        status = _status(connection, store, run_id)
+        if not status.is_final:
+            raise JobError(f"run {run_id} is {status}; only a run that ended can be resumed")
+        connection.execute(_changed(run_id, status=Status.QUEUED, ended=None, error=None, stop_requested=False))
+
+
+def rewind(store: Store, run_id: int, step: int) -> None:
+    """Forget what was recorded after a step: a resumed run goes through those steps again."""
+    with store.writer.begin() as connection:
+        for table in (StatsRow, HistogramRow, MetricRow):
+            connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
+        connection.execute(
+            _changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
+        )
+
+
+def delete(store: Store, run_id: int) -> None:
+    """Remove a run and all its records; its folder is the caller's."""
+    with store.writer.begin() as connection:
+        status = _status(connection, store, run_id)
+        if status.is_alive:
+            raise JobError(f"run {run_id} is {status}; stop it before you delete it")
+        connection.execute(sql_delete(RunRow).where(RunRow.id == run_id))
+
+
+def claim(store: Store, *, host: str, pid: int) -> Run | None:
+    """Take the oldest queued run: running from now on, for the process that asked. None when the queue is empty."""
+    oldest = select(RunRow.id).where(RunRow.status == Status.QUEUED).order_by(RunRow.id).limit(1)
+    with store.writer.begin() as connection:
+        run_id = connection.execute(oldest.with_for_update(skip_locked=True)).scalar()
+        if run_id is None:
+            return None
+        now = _now()
+        connection.execute(
+            _changed(run_id, status=Status.RUNNING, heartbeat=now, host=host, pid=pid, phase="starting", started=now)
+        )
+    return read.run(store, run_id)
+
+
+def mark_lost(store: Store) -> list[int]:
+    """Mark the runs whose process no longer says that it lives; returns their ids."""
+    stale = _now() - timedelta(seconds=LOST_AFTER_SECONDS)
+    alive = [s for s in Status if s.is_alive]
+    statement = (
+        update(RunRow)
+        .where(RunRow.status.in_(alive), RunRow.heartbeat < stale)
+        .values(
+            status=Status.LOST,
+            ended=RunRow.heartbeat,
+            stop_requested=False,
+            revision=RunRow.revision + 1,
+            error="the run's process ended without a word (killed, out of memory, or the machine went down)",
+        )
+    )
+    with store.writer.begin() as connection:
+        return [int(row[0]) for row in connection.execute(statement.returning(RunRow.id))]
+
+
+def _status(connection: Connection, store: Store, run_id: int) -> Status:
+    status = connection.execute(select(RunRow.status).where(RunRow.id == run_id)).scalar()
+    if status is None:
+        raise RunNotFound(f"run {run_id} is not in the store {store.name}")
+    return Status(status)
