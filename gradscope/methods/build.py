@@ -1,0 +1,27 @@
+"""From the settings of the methods to the methods."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradscope.config import BatchNorm, ClipNorm, ClipValue, Initialisation, PseudoNorm, Settings
+from gradscope.methods.base import Method
+from gradscope.methods.batch_norm import BatchNormMethod
+from gradscope.methods.clip_norm import ClipNormMethod
+from gradscope.methods.clip_value import ClipValueMethod
+from gradscope.methods.initialisation import InitialisationMethod
+from gradscope.methods.pseudo_norm import PseudoNormMethod
+
+# Any: each method takes the settings class it stands beside. The order is the order of application.
+METHODS: Mapping[type[Settings], Callable[[Any], Method]] = {
+    BatchNorm: BatchNormMethod,
+    Initialisation: InitialisationMethod,
+    PseudoNorm: PseudoNormMethod,
+    ClipValue: ClipValueMethod,
+    ClipNorm: ClipNormMethod,
+}
+
+
+def build_methods(settings: Sequence[Settings]) -> list[Method]:
+    """The methods of a run, in the order in which they are applied, whatever the order given."""
+    order = list(METHODS)
+    return [METHODS[type(s)](s) for s in sorted(settings, key=lambda s: order.index(type(s)))]

@@ -1,0 +1,88 @@
+"""How many parameters a network has, by arithmetic alone: the launch page asks at every key stroke and has no torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from gradscope.config import Mlp, PaperCnn, Resnet, Settings
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of a picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvPlan:
+    """Channels and stride of each 3x3 convolution, then units of each dense layer before the output layer."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    dense: tuple[int, ...]
+
+
+PAPER_CNN: Mapping[int, ConvPlan] = {
+    1: ConvPlan(channels=(32, 32, 64, 64, 128, 128, 128, 128), strides=(1, 1, 2, 1, 2, 1, 2, 1), dense=(256,)),
+    2: ConvPlan(channels=(64, 128, 192, 256), strides=(1, 2, 2, 2), dense=(512, 256, 256, 128, 128)),
+    3: ConvPlan(channels=(96, 192, 256, 384, 512), strides=(1, 2, 2, 2, 1), dense=(1024, 512, 512, 256)),
+}
+"""The variants of paper_cnn."""
+
+
+def n_pixels(shape: Shape) -> int:
+    """Numbers in a picture: channels x height x width."""
+    return prod(shape)
+
+
+def flat_size(plan: ConvPlan, in_shape: Shape) -> int:
+    """Numbers that leave the last convolution; with padding 1 a stride of 2 halves each side and rounds up."""
+    _, height, width = in_shape
+    for stride in plan.strides:
+        height, width = -(-height // stride), -(-width // stride)
+    return plan.channels[-1] * height * width
+
+
+def n_parameters(settings: Settings, in_shape: Shape, n_classes: int, batch_norm_method: bool = False) -> int:
+    """Trainable numbers of the network that `build_model` would make.
+
+    Args:
+        settings: The model.
+        in_shape: Channels, height and width of a picture.
+        n_classes: Number of classes.
+        batch_norm_method: Whether the method `batch_norm` is applied as well.
+    """
+    return _COUNTS[type(settings)](settings, in_shape, n_classes, batch_norm_method)
+
+
+def _dense(sizes: list[int]) -> int:
+    return sum(i * o + o for i, o in pairwise(sizes))
+
+
+def _mlp(settings: Mlp, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    hidden = [settings.width] * (settings.depth - 1)
+    norms = 2 * sum(hidden) if batch_norm or settings.batch_norm else 0
+    return _dense([n_pixels(in_shape), *hidden, n_classes]) + norms
+
+
+def _paper_cnn(settings: PaperCnn, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    plan = PAPER_CNN[settings.variant]
+    conv = sum(9 * i * o + o for i, o in pairwise([in_shape[0], *plan.channels]))
+    norms = 2 * sum(plan.channels + plan.dense) if batch_norm else 0
+    return conv + _dense([flat_size(plan, in_shape), *plan.dense, n_classes]) + norms
+
+
+def _resnet(settings: Resnet, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    # every convolution has its batch norm (2 numbers a channel) from the start, so the method changes nothing
+    width, blocks = settings.width, (settings.depth - 2) // 6
+    pairs = [(in_shape[0], width)]
+    for before, after in ((width, width), (width, 2 * width), (2 * width, 4 * width)):
+        pairs += [(before, after)] + [(after, after)] * (2 * blocks - 1)
+    return sum(9 * i * o + 2 * o for i, o in pairs) + _dense([4 * width, n_classes])
+
+
+# Any: each count takes the settings class it stands beside
+_COUNTS: Mapping[type[Settings], Callable[[Any, Shape, int, bool], int]] = {
+    Mlp: _mlp,
+    PaperCnn: _paper_cnn,
+    Resnet: _resnet,
+}
