@@ -365,7 +365,8 @@ class RunConfig(Settings):
     def _tail_fits(self) -> Self:
         if self.schedule.tail_epochs > self.train.epochs:
             raise ValueError(
-                f"schedule.tail_epochs is {self.schedule.tail_epochs}, more than train.epochs ({self.train.epochs})"
+                f"schedule.tail_epochs is {self.schedule.tail_epochs}, more than train.epochs "
+                f"({self.train.epochs}); set schedule.tail_epochs to at most that"
             )
         return self
 

@@ -1,0 +1,314 @@
+"""Training a run of the store to its end: the loop, and what stands around it."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gradscope import checkpoint
+from gradscope.checkpoint import Position
+from gradscope.config import RunConfig, parse_config
+from gradscope.data import Dataset, Split, Transform, augmenter, batches, load, normaliser
+from gradscope.errors import ConfigError, GradScopeError
+from gradscope.evaluate.accuracy import accuracy
+from gradscope.methods import Method, Objective, build_methods, objective_of
+from gradscope.models import build_model
+from gradscope.optimizers import build_optimizer
+from gradscope.paths import RunPaths
+from gradscope.recorder.nonfinite import locate_nonfinite
+from gradscope.recorder.provenance import provenance
+from gradscope.recorder.session import Session
+from gradscope.records import NonFinite, Results, Status
+from gradscope.schedules import learning_rate
+from gradscope.store import Store, read, write
+
+PROGRESS_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainProgress:
+    """How far a training is."""
+
+    step: int
+    """Optimiser steps done."""
+    total_steps: int
+    epoch: float
+    epochs: int
+    loss: float | None
+    """Of the last reported batch, in nats; None before the first and where it is not finite."""
+    val_accuracy: float | None
+    """In 0..1, after the last whole epoch."""
+    samples_per_second: float | None
+    seconds_left: float | None
+    phase: str
+    """loading data, training, evaluating."""
+
+
+OnProgress = Callable[[TrainProgress], None]
+
+
+def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -> Status:
+    """Train a run to its end, from its checkpoint if it has one.
+
+    Returns:
+        completed, stopped (somebody asked, or SIGTERM or SIGINT came: a checkpoint was written) or diverged.
+
+    Raises:
+        Exception: whatever went wrong, after the run was marked as failed with the cause.
+    """
+    config = parse_config(read.run(store, run_id).config)
+    run = Session.attach(store, run_id)
+    try:
+        with _stopped_by_signals(run):
+            training = _Training(config, run, store, on_progress or (lambda _: None))
+            status = training.to_the_end()
+    except BaseException as error:
+        run.finish(Status.FAILED, error=cause_of(error))
+        raise
+    run.finish(status, error=_divergence(training.nonfinite) if status is Status.DIVERGED else None)
+    return status
+
+
+def cause_of(error: BaseException) -> str:
+    """One sentence for the runs table."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the GPU's memory is full; choose a smaller batch_size, width or depth, or end other runs on this GPU"
+    text = str(error).strip()
+    return text if isinstance(error, GradScopeError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _divergence(where: NonFinite | None) -> str:
+    if where is None:
+        return "the loss is not finite; lower the learning rate or clip the gradient"
+    place = f"the {where.kind} of layer {where.layer}" if where.layer else f"the {where.kind}"
+    return f"{place} is not finite at step {where.step}; lower the learning rate or clip the gradient"
+
+
+@contextmanager
+def _stopped_by_signals(run: Session) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a checkpoint and an orderly end; a second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may take signals; others are stopped through the store
+        return
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(sign: int, _: object) -> None:
+        run.request_stop()
+        signal.signal(sign, before[signal.Signals(sign)])
+
+    for sign in before:
+        signal.signal(sign, stop)
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+class _Training:
+    """One run at work."""
+
+    nonfinite: NonFinite | None = None
+
+    def __init__(self, config: RunConfig, run: Session, store: Store, on_progress: OnProgress) -> None:
+        self.config, self.run, self.on_progress = config, run, on_progress
+        self.paths: RunPaths = store.paths(run.id)
+        self.device = pick_device(config.train.device)
+        self.loss: float | None = None
+        self.val_accuracy: float | None = None
+        self.best: float | None = None
+        self.speed: float | None = None
+        self.step = self.total_steps = 0
+        self.steps_per_epoch = 1
+        self._tell("loading data")
+        self.data: Dataset = load(config.data, seed=config.train.seed).to(self.device)
+        self.normalise: Transform = normaliser(config.data, self.data)
+        self.methods: list[Method] = build_methods(config.methods)
+        self.objective: Objective = objective_of(self.methods)
+        self.model: nn.Module = self._model()
+        self.optimizer: Optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self.steps_per_epoch = math.ceil(len(self.data.train.labels) / config.train.batch_size)
+        self.total_steps = self.steps_per_epoch * config.train.epochs
+        write.start(
+            store,
+            run.id,
+            provenance=provenance(self.device, seed=config.train.seed, data_fingerprint=self.data.fingerprint),
+            n_parameters=sum(p.numel() for p in self.model.parameters()),
+            total_steps=self.total_steps,
+        )
+        self.began = time.perf_counter() - self._resume(store)
+        self._last_told = (time.perf_counter(), self.step)
+
+    def _model(self) -> nn.Module:
+        generator = torch.Generator().manual_seed(self.config.train.seed)
+        torch.manual_seed(self.config.train.seed)  # PyTorch's own initialisation draws from the global state
+        model = build_model(self.config.model, in_shape=self.data.shape, n_classes=len(self.data.classes))
+        for method in self.methods:
+            model = method.adapt(model, generator)
+        layout = torch.channels_last if self.mixed else torch.preserve_format
+        return model.to(self.device, memory_format=layout)
+
+    @property
+    def mixed(self) -> bool:
+        return self.config.train.mixed_precision and self.device.type == "cuda"
+
+    def _resume(self, store: Store) -> float:
+        """Go back to the checkpoint, if there is one; returns the seconds trained until then."""
+        if not checkpoint.exists(self.paths):
+            return 0.0
+        at = checkpoint.load(self.paths, self.model, self.optimizer)
+        self.step, self.best = at.step, at.best_val_accuracy
+        write.rewind(store, self.run.id, at.step - 1)
+        return at.seconds
+
+    def to_the_end(self) -> Status:
+        """Every epoch, each with its validation and checkpoint, then the test."""
+        record = self.config.record
+        self.run.watch(
+            self.model, self.optimizer, every=record.every, log=record.log, layers=record.layers, step=self.step
+        )
+        for epoch in range(self.step // self.steps_per_epoch, self.config.train.epochs):
+            status = self._epoch(epoch)
+            if status is not None:
+                self._save()
+                return status
+            self._validate()
+            self._save_if_due(epoch + 1)
+        self._test()
+        return Status.COMPLETED
+
+    def _epoch(self, epoch: int) -> Status | None:
+        """The loop. Returns why the run ends within this epoch, or None."""
+        seen, correct = 0, torch.zeros((), dtype=torch.int64, device=self.device)
+        for images, labels in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
+            rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+                loss, logits = self.objective(self.model, images, labels)
+            if self._diverged(loss, images):
+                return Status.DIVERGED
+            loss.backward()
+            for method in self.methods:
+                method.before_step(self.model)
+            self.optimizer.step()
+            self._log({"train_loss": loss.detach(), "learning_rate": rate})
+            seen, correct = seen + len(labels), correct + (logits.detach().argmax(1) == labels).sum()
+            self.step += 1
+            self._tell_sometimes(loss)
+            if self.run.stop_requested:
+                return Status.STOPPED
+        self._log({"train_accuracy": correct / seen}, at=self.step - 1)
+        return None
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch's batches; drawn from (seed, epoch) alone, so that a resumed run sees the same ones."""
+        generator = torch.Generator().manual_seed(self.config.train.seed * 100_003 + epoch)
+        augment = augmenter(self.config.data, generator)
+        return batches(
+            self.data.train,
+            self.config.train.batch_size,
+            generator=generator,
+            transform=lambda images: self._laid_out(self.normalise(augment(images))),
+        )
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.mixed else images
+
+    def _diverged(self, loss: Tensor, images: Tensor) -> bool:
+        """Whether the run has to end because its loss is not finite; notes where that began."""
+        # reading a value from a GPU would make it wait at every step: there the recorder's thread sees the loss
+        finite = bool(torch.isfinite(loss.detach())) if self.device.type == "cpu" else self.run.nonfinite is None
+        if finite:
+            return False
+        if self.nonfinite is None:
+            self.nonfinite = self.run.nonfinite or locate_nonfinite(self.model, images, step=self.step)
+            self.run.note_nonfinite(self.nonfinite)
+        if self.config.train.on_nonfinite == "continue":
+            return False
+        self._log({"train_loss": loss.detach()})
+        return True
+
+    def _validate(self) -> None:
+        self._tell("evaluating")
+        loss, right = self._evaluate(self.data.val)
+        self.val_accuracy, self.best = right, max(right, self.best or 0.0)
+        self._log({"val_loss": loss, "val_accuracy": right}, at=self.step - 1)
+        self.run.results(Results(val_loss=loss, val_accuracy=right, best_val_accuracy=self.best))
+
+    def _test(self) -> None:
+        self._tell("evaluating")
+        loss, right = self._evaluate(self.data.test)
+        self.run.results(Results(test_loss=loss, test_accuracy=right))
+        self._tell("done")
+
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            return accuracy(self.model, split, lambda images: self._laid_out(self.normalise(images)))
+
+    def _save_if_due(self, epochs_done: int) -> None:
+        every = self.config.train.checkpoint_every
+        if epochs_done == self.config.train.epochs or (every and epochs_done % every == 0):
+            self._save()
+
+    def _save(self) -> None:
+        position = Position(step=self.step, seconds=time.perf_counter() - self.began, best_val_accuracy=self.best)
+        checkpoint.save(self.paths, self.model, self.optimizer, position)
+
+    def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:
+        step = self.step if at is None else at
+        self.run.log(values, step=step, epoch=(step + 1) / self.steps_per_epoch)
+
+    def _tell_sometimes(self, loss: Tensor) -> None:
+        then, step = self._last_told
+        now = time.perf_counter()
+        if now - then >= PROGRESS_SECONDS:
+            self.speed = (self.step - step) * self.config.train.batch_size / (now - then)
+            self._last_told = now, self.step
+            value = float(loss.detach())
+            self.loss = value if math.isfinite(value) else None
+            self._tell("training")
+
+    def _tell(self, phase: str) -> None:
+        epoch = self.step / self.steps_per_epoch
+        self.run.progress(epoch=epoch, total_steps=self.total_steps or None, samples_per_second=self.speed, phase=phase)
+        self.on_progress(
+            TrainProgress(
+                step=self.step,
+                total_steps=self.total_steps,
+                epoch=epoch,
+                epochs=self.config.train.epochs,
+                loss=self.loss,
+                val_accuracy=self.val_accuracy,
+                samples_per_second=self.speed,
+                seconds_left=self._seconds_left(),
+                phase=phase,
+            )
+        )
+
+    def _seconds_left(self) -> float | None:
+        """From the average over this process's steps, evaluations included."""
+        if not self.step or not self.total_steps:
+            return None
+        return (time.perf_counter() - self.began) / self.step * (self.total_steps - self.step)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; "auto" takes a GPU where there is one. ConfigError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind, _, index = name.partition(":")
+    if not there[kind] or (index and int(index) >= torch.cuda.device_count()):
+        usable = ", ".join(d for d, usable in there.items() if usable)
+        raise ConfigError(f"train.device {name!r} is not on this machine; use auto or one of {usable}")
+    return torch.device(name)
