@@ -66,7 +66,7 @@ def _switched(section: str, old: dict[str, Any], name: Any) -> dict[str, Any]:
         raise ConfigError(f"{section} {name!r} is unknown; use one of {', '.join(classes)}")
     before, after = classes[old["name"]].model_fields, classes[new["name"]].model_fields
     kept = {k: v for k, v in old.items() if k in after and k not in {"name", "path"} and v != before[k].default}
-    return {**kept, **new}
+    return classes[new["name"]].model_construct(**kept, **new).model_dump(mode="json")
 
 
 def _with_method(methods: list[dict[str, Any]], rest: str, value: Any) -> list[dict[str, Any]]:
