@@ -1,4 +1,4 @@
-"""Five small real runs on the digits that come with scikit-learn: one that vanishes, one that is cured, why not always."""
+"""Five small real runs on the digits that come with scikit-learn: what vanishes, what cures it, what is healthy."""
 
 from collections.abc import Mapping
 from typing import Any

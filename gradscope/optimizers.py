@@ -9,7 +9,7 @@ from gradscope import config
 
 
 def build_optimizer(settings: config.AnyOptimizer, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """The optimiser over the parameters that can be trained, as one fused or multi-tensor update where PyTorch has it."""
+    """The optimiser over those of the parameters that can be trained."""
     trainable = [p for p in parameters if p.requires_grad]
     match settings:
         case config.Sgd(lr=lr, weight_decay=decay, momentum=momentum, nesterov=nesterov):

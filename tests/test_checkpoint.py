@@ -50,7 +50,7 @@ def test_there_is_none_before_the_first(paths):
 
 def test_weights_of_another_model_are_refused(paths):
     checkpoint.save(paths, *net_and_optimizer(), AT_7)
-    with pytest.raises(CheckpointError, match="of another model: size mismatch for 0.weight"):
+    with pytest.raises(CheckpointError, match=r"of another model \(size mismatch for 0\.weight"):
         checkpoint.load(paths, *net_and_optimizer(width=5))
 
 
