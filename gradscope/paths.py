@@ -20,8 +20,22 @@ def is_url(store: str) -> bool:
 
 
 def runs_folder(store: str) -> Path:
-    """The folder of the run folders: `runs/` beside the file, or here when the store is a database server."""
-    return Path("runs").absolute() if is_url(store) else Path(store).absolute().parent / "runs"
+    """The folder of the run folders: `runs/` beside the file runs.db, or here when the store is a database server."""
+    if is_url(store):
+        return Path("runs").absolute()
+    file = Path(store).absolute()
+    # named after the file: two stores in one folder both have a run 1
+    return file.with_suffix("") if file.suffix else file.with_name(f"{file.name}.runs")
+
+
+def supervisor_lock(store: str) -> Path:
+    """The file whose lock the store's one supervisor holds: beside the store, or in the runs folder of a server's."""
+    return runs_folder(store) / "supervisor.lock" if is_url(store) else Path(f"{Path(store).absolute()}.lock")
+
+
+def supervisor_log(store: str) -> Path:
+    """What the supervisor printed."""
+    return runs_folder(store) / "supervisor.log"
 
 
 def data_folder() -> Path:
@@ -44,6 +58,11 @@ class RunPaths:
     def log(self) -> Path:
         """What the run's process printed, standard output and error together."""
         return self.folder / "log.txt"
+
+    @property
+    def worker(self) -> Path:
+        """Which process trains the run: its id, its birth and its slot, for a supervisor that was started anew."""
+        return self.folder / "worker.json"
 
     @property
     def model(self) -> Path:

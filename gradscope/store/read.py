@@ -42,6 +42,14 @@ def run(store: Store, run_id: int) -> Run:
     return found[0]
 
 
+def unfinished(store: Store) -> dict[int, Status]:
+    """Status of every run that is queued, running or stopping, by id, oldest first. Cheap: asked five times a second."""
+    going = [s for s in Status if not s.is_final]
+    statement = select(RunRow.id, RunRow.status).where(RunRow.status.in_(going)).order_by(RunRow.id)
+    with store.reader.connect() as connection:
+        return {int(run_id): Status(status) for run_id, status in connection.execute(statement)}
+
+
 def _runs(store: Store, statement: Select[*tuple[Any, ...]]) -> list[Run]:
     with store.reader.connect() as connection:
         rows = connection.execute(statement).mappings()
