@@ -1,0 +1,54 @@
+"""Batches out of a split that lives whole on one device."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from gradscope.data.dataset import Split
+from gradscope.data.transforms import Transform
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    transform: Transform | None = None,
+    shuffle: bool = True,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every picture once.
+
+    Args:
+        split: The pictures.
+        batch_size: Pictures in a batch; the last batch may be smaller. A last batch of one would break batch
+            normalisation, so it takes one picture from the batch before it.
+        generator: Draws the order; needed to shuffle.
+        transform: Applied to each batch of uint8 images; without it they come as float32 in 0..255.
+        shuffle: A new random order; else the order of the split.
+
+    Yields:
+        (images float32 [B, C, H, W], labels int64 [B]) on the split's device.
+
+    Raises:
+        ValueError: shuffle without a generator.
+    """
+    if shuffle and generator is None:
+        raise ValueError("batches(shuffle=True) needs a generator; pass torch.Generator().manual_seed(SEED)")
+    change = transform or Tensor.float
+    if not shuffle or generator is None:
+        for part in _parts(len(split), batch_size):
+            yield change(split.images[part]), split.labels[part]
+        return
+    order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.images.device)
+    for part in _parts(len(split), batch_size):
+        index = order[part]
+        yield change(split.images[index]), split.labels[index]
+
+
+def _parts(n: int, batch_size: int) -> list[slice]:
+    """ceil(n / batch_size) slices of 0..n."""
+    edges = [*range(0, n, batch_size), n]
+    if n % batch_size == 1 and batch_size > 2 and len(edges) > 2:
+        edges[-2] -= 1
+    return [slice(start, stop) for start, stop in pairwise(edges)]

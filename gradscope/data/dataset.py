@@ -1,0 +1,82 @@
+"""What a source gives and what a training gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""(done, total), in pictures decoded or bytes downloaded."""
+
+
+def silent(done: int, total: int) -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Pictures and their labels, whole on one device."""
+
+    images: Tensor
+    """uint8 [N, C, H, W]."""
+    labels: Tensor
+    """int64 [N], 0..K-1."""
+    object_mask: Tensor | None = None
+    """bool [N, H, W]: the pixels of the object; only generated pictures have it."""
+    contour_mask: Tensor | None = None
+    """bool [N, H, W]: the pixels of the object that touch the background through a side."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> "Split":
+        """The pictures of an index, int64 [M]."""
+        return self._map(lambda tensor: tensor[index])
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same on a device."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Split":
+        return Split(
+            images=change(self.images),
+            labels=change(self.labels),
+            object_mask=None if self.object_mask is None else change(self.object_mask),
+            contour_mask=None if self.contour_mask is None else change(self.contour_mask),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """All pictures of a data set, before validation is split off."""
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    train_name: str
+    """What an error calls the training pictures: a file, a folder or the name of the set."""
+    test_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The three splits of a training."""
+
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    """Names of the K classes."""
+    shape: tuple[int, int, int]
+    """Channels, height, width."""
+    fingerprint: str
+    """Hash of all pictures and labels of the source, whatever the split and the limit; 32 hexadecimal digits."""
+    mean: tuple[float, ...]
+    """Of each channel over the training split, in 0..1."""
+    std: tuple[float, ...]
+    """Of each channel over the training split, in 0..1."""
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same with all pictures on a device."""
+        return replace(self, train=self.train.to(device), val=self.val.to(device), test=self.test.to(device))

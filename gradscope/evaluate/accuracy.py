@@ -1,0 +1,44 @@
+"""Loss and accuracy of a network on a split."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from gradscope.data.batches import batches
+from gradscope.data.dataset import Split
+from gradscope.data.transforms import Transform
+
+
+def accuracy(
+    model: nn.Module,
+    split: Split,
+    normalise: Transform,
+    batch_size: int = 1000,
+    autocast: torch.dtype | None = None,
+) -> tuple[float, float]:
+    """Mean cross entropy in nats and share of right answers in 0..1, in eval mode and without gradients.
+
+    Args:
+        model: Images [B, C, H, W] to logits [B, K]; its train or eval mode is as before afterwards.
+        split: On the model's device.
+        normalise: uint8 images to what the model was trained on.
+        batch_size: Pictures at once; does not change the result.
+        autocast: Run the forward pass in this type (bfloat16); by default as the surrounding code does.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    device = split.images.device
+    loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    try:
+        model.eval()
+        with torch.no_grad(), torch.autocast(device.type, autocast) if autocast else nullcontext():
+            for images, labels in batches(split, batch_size, transform=normalise, shuffle=False):
+                logits = model(images).float()
+                loss += functional.cross_entropy(logits, labels, reduction="sum")
+                right += (logits.argmax(1) == labels).sum()
+    finally:
+        for module, training in modes:
+            module.training = training
+    return loss.item() / len(split), right.item() / len(split)
