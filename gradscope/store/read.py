@@ -43,7 +43,7 @@ def run(store: Store, run_id: int) -> Run:
 
 
 def unfinished(store: Store) -> dict[int, Status]:
-    """Status of every run that is queued, running or stopping, by id, oldest first. Cheap: asked five times a second."""
+    """Status of every run that is queued, running or stopping, by id, oldest first. Cheap enough to ask at 5 Hz."""
     going = [s for s in Status if not s.is_final]
     statement = select(RunRow.id, RunRow.status).where(RunRow.status.in_(going)).order_by(RunRow.id)
     with store.reader.connect() as connection:

@@ -1,0 +1,66 @@
+"""Serving the dashboard: the Streamlit server in place of this process."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from gradscope.errors import GradScopeError
+from gradscope.paths import STORE_VARIABLE, is_url
+from gradscope.store import Store
+
+ADDRESS = "127.0.0.1"
+DEFAULT_PORT = 8501
+_PORTS_TO_TRY = 100
+
+
+def serve(store: Store, port: int = DEFAULT_PORT) -> NoReturn:
+    """Become the dashboard of the store; takes the next free port if that one is taken. Ctrl-C ends it, runs go on."""
+    app = _app()
+    found = free_port(port)
+    if found != port:
+        typer.echo(f"Port {port} is taken, so another one is used.")
+    typer.echo(f"GradScope is at http://{ADDRESS}:{found} (Ctrl-C closes it; runs go on)")
+    name = store.name if is_url(store.name) else str(Path(store.name).absolute())
+    sys.stdout.flush()
+    os.execve(sys.executable, _command(app, found), {**os.environ, STORE_VARIABLE: name})
+
+
+def _app() -> Path:
+    app = Path(__file__).parents[1] / "app.py"
+    if not app.is_file():
+        raise GradScopeError(
+            f"the dashboard's {app} is missing; install GradScope from its source folder with `pip install -e .`"
+        )
+    return app
+
+
+def _command(app: Path, port: int) -> list[str]:
+    options = {
+        "server.headless": "true",
+        "server.address": ADDRESS,
+        "server.port": str(port),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "logger.hideWelcomeMessage": "true",
+    }
+    given = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *given]
+
+
+def free_port(wished: int) -> int:
+    """The first port from `wished` on that nobody listens on."""
+    for port in range(wished, min(wished + _PORTS_TO_TRY, 65_536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # without it a port stays taken for a minute after its server ended; the server sets it too
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return port
+    raise GradScopeError(f"no port from {wished} on is free; name another with --port")

@@ -1,0 +1,134 @@
+"""A training's progress for whoever started it: a bar on a terminal, about a line an epoch elsewhere."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import typer
+from tqdm import tqdm
+
+from gradscope.records import Run
+
+
+class Seen(Protocol):
+    """What is shown of `gradscope.train.TrainProgress`, which would bring torch along."""
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+
+    @property
+    def total_steps(self) -> int:
+        """0 as long as the data are not loaded."""
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to do."""
+
+    @property
+    def loss(self) -> float | None:
+        """In nats."""
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """In 0..1."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None before the first step."""
+
+    @property
+    def phase(self) -> str:
+        """What it does: loading data, training, evaluating, done."""
+
+
+class Bar:
+    """A bar that fills, with loss, accuracy and time left."""
+
+    def __init__(self, name: str) -> None:
+        self._bar: tqdm[object] = tqdm(
+            desc=name, unit="step", dynamic_ncols=True, bar_format="{desc:<16} {percentage:3.0f}% |{bar}| {postfix}"
+        )
+
+    def __call__(self, progress: Seen) -> None:
+        """Show where the training is."""
+        self._bar.total = progress.total_steps or None
+        self._bar.n = progress.step
+        self._bar.set_postfix_str(", ".join(_numbers(progress)), refresh=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+class Lines:
+    """A line when the data are loaded and after each epoch."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._shown: int | None = None
+
+    def __call__(self, progress: Seen) -> None:
+        """Show where the training is, if there is something new to tell."""
+        epochs = int(progress.epoch)
+        if progress.phase == "training" and epochs and epochs != self._shown:
+            self._shown = epochs
+            typer.echo(f"{self._name}  epoch {epochs}/{progress.epochs}  {', '.join(_numbers(progress))}")
+        elif self._shown is None:
+            self._shown = 0
+            typer.echo(f"{self._name}  {progress.phase}")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def shown(name: str) -> Iterator[Bar | Lines]:
+    """What shows the progress of the run of that name here."""
+    display = Bar(name) if sys.stderr.isatty() else Lines(name)
+    try:
+        yield display
+    finally:
+        display.close()
+
+
+def _numbers(progress: Seen) -> list[str]:
+    known = [progress.phase] if progress.phase != "training" else []
+    if progress.loss is not None:
+        known.append(f"loss {progress.loss:.3g}")
+    if progress.val_accuracy is not None:
+        known.append(f"validation {progress.val_accuracy:.1%}")
+    if progress.seconds_left is not None and progress.phase != "done":
+        known.append(f"{duration(progress.seconds_left)} left")
+    return known
+
+
+def duration(seconds: float) -> str:
+    """Such as 12 s, 2 min 10 s, 3 h 5 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def table(runs: list[Run]) -> str:
+    """Runs as aligned columns."""
+    rows = [("ID", "NAME", "STATUS", "EPOCH", "STEP", "VALIDATION", "TEST"), *(_row(run) for run in runs)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    def percent(share: float | None) -> str:
+        return "" if share is None else f"{share:.1%}"
+
+    epoch = "" if run.progress.epoch is None else f"{run.progress.epoch:.4g}"
+    step = "" if run.progress.last_step < 0 else str(run.progress.last_step)
+    accuracies = percent(run.results.val_accuracy), percent(run.results.test_accuracy)
+    return (str(run.id), run.name, str(run.status), epoch, step, *accuracies)
