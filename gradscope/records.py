@@ -154,6 +154,11 @@ class NonFinite:
     kind: str
     """`activation`, `signal`, `gradient`, `weight` or `loss`."""
 
+    def __str__(self) -> str:
+        """As a sentence for the runs table."""
+        place = f"the {self.kind} of layer {self.layer}" if self.layer else f"the {self.kind}"
+        return f"{place} is not finite at step {self.step}; lower the learning rate or clip the gradient"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Results:

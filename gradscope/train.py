@@ -26,7 +26,7 @@ from gradscope.paths import RunPaths
 from gradscope.recorder.nonfinite import locate_nonfinite
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.session import Session
-from gradscope.records import NonFinite, Results, Status
+from gradscope.records import Results, Status
 from gradscope.schedules import learning_rate
 from gradscope.store import Store, read, write
 
@@ -68,12 +68,11 @@ def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -
     run = Session.attach(store, run_id)
     try:
         with _stopped_by_signals(run):
-            training = _Training(config, run, store, on_progress or (lambda _: None))
-            status = training.to_the_end()
+            status = Training(config, run, store, on_progress or (lambda _: None)).to_the_end()
     except BaseException as error:
         run.finish(Status.FAILED, error=cause_of(error))
         raise
-    run.finish(status, error=_divergence(training.nonfinite) if status is Status.DIVERGED else None)
+    run.finish(status)
     return status
 
 
@@ -83,13 +82,6 @@ def cause_of(error: BaseException) -> str:
         return "the GPU's memory is full; choose a smaller batch_size, width or depth, or end other runs on this GPU"
     text = str(error).strip()
     return text if isinstance(error, GradScopeError) else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-def _divergence(where: NonFinite | None) -> str:
-    if where is None:
-        return "the loss is not finite; lower the learning rate or clip the gradient"
-    place = f"the {where.kind} of layer {where.layer}" if where.layer else f"the {where.kind}"
-    return f"{place} is not finite at step {where.step}; lower the learning rate or clip the gradient"
 
 
 @contextmanager
@@ -113,10 +105,8 @@ def _stopped_by_signals(run: Session) -> Iterator[None]:
             signal.signal(sign, handler)
 
 
-class _Training:
+class Training:
     """One run at work."""
-
-    nonfinite: NonFinite | None = None
 
     def __init__(self, config: RunConfig, run: Session, store: Store, on_progress: OnProgress) -> None:
         self.config, self.run, self.on_progress = config, run, on_progress
@@ -126,6 +116,7 @@ class _Training:
         self.val_accuracy: float | None = None
         self.best: float | None = None
         self.speed: float | None = None
+        self._located = False
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
         self._tell("loading data")
@@ -153,11 +144,12 @@ class _Training:
         model = build_model(self.config.model, in_shape=self.data.shape, n_classes=len(self.data.classes))
         for method in self.methods:
             model = method.adapt(model, generator)
-        layout = torch.channels_last if self.mixed else torch.preserve_format
-        return model.to(self.device, memory_format=layout)
+        model = model.to(self.device)
+        return model.to(memory_format=torch.channels_last) if self.mixed else model
 
     @property
     def mixed(self) -> bool:
+        """Whether the passes run in bfloat16, with channels last in memory."""
         return self.config.train.mixed_precision and self.device.type == "cuda"
 
     def _resume(self, store: Store) -> float:
@@ -169,14 +161,18 @@ class _Training:
         write.rewind(store, self.run.id, at.step - 1)
         return at.seconds
 
-    def to_the_end(self) -> Status:
-        """Every epoch, each with its validation and checkpoint, then the test."""
+    def watch(self) -> None:
+        """Let the recorder see the model and the optimiser."""
         record = self.config.record
         self.run.watch(
             self.model, self.optimizer, every=record.every, log=record.log, layers=record.layers, step=self.step
         )
+
+    def to_the_end(self) -> Status:
+        """Every epoch, each with its validation and checkpoint, then the test."""
+        self.watch()
         for epoch in range(self.step // self.steps_per_epoch, self.config.train.epochs):
-            status = self._epoch(epoch)
+            status = self.epoch(epoch)
             if status is not None:
                 self._save()
                 return status
@@ -185,7 +181,7 @@ class _Training:
         self._test()
         return Status.COMPLETED
 
-    def _epoch(self, epoch: int) -> Status | None:
+    def epoch(self, epoch: int) -> Status | None:
         """The loop. Returns why the run ends within this epoch, or None."""
         seen, correct = 0, torch.zeros((), dtype=torch.int64, device=self.device)
         for images, labels in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
@@ -197,7 +193,7 @@ class _Training:
                 loss, logits = self.objective(self.model, images, labels)
             if self._diverged(loss, images):
                 return Status.DIVERGED
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             for method in self.methods:
                 method.before_step(self.model)
             self.optimizer.step()
@@ -226,14 +222,13 @@ class _Training:
 
     def _diverged(self, loss: Tensor, images: Tensor) -> bool:
         """Whether the run has to end because its loss is not finite; notes where that began."""
-        # reading a value from a GPU would make it wait at every step: there the recorder's thread sees the loss
-        finite = bool(torch.isfinite(loss.detach())) if self.device.type == "cpu" else self.run.nonfinite is None
-        if finite:
-            return False
-        if self.nonfinite is None:
-            self.nonfinite = self.run.nonfinite or locate_nonfinite(self.model, images, step=self.step)
-            self.run.note_nonfinite(self.nonfinite)
-        if self.config.train.on_nonfinite == "continue":
+        if self.device.type != "cpu":
+            # to read a value makes a GPU wait: the recorder's thread reads them, a little later
+            finite = self.run.nonfinite is None
+        elif not (finite := bool(torch.isfinite(loss.detach()))) and not self._located:
+            self.run.note_nonfinite(locate_nonfinite(self.model, images, step=self.step))
+            self._located = True
+        if finite or self.config.train.on_nonfinite == "continue":
             return False
         self._log({"train_loss": loss.detach()})
         return True
