@@ -1,0 +1,100 @@
+"""Statistics of tensors in CPU memory, by the compiled kernel and all of PyTorch's threads.
+
+The threads are those of PyTorch's own OpenMP pool: they are awake after a backward pass, and a second pool beside the
+first would fight it for the cores. Where that pool cannot be reached, the calling thread works alone.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradscope.histogram import BINS
+from gradscope.recorder import kernel
+from gradscope.recorder.statistics import COUNTS, MAX_ABS, SUM_ABS, SUM_SQUARES, WIDTH, ZEROS, N, Rows
+
+_CHUNK = 1 << 16
+_ALONE = 1 << 16
+"""Up to so many elements, calling the other threads costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How tensors of given sizes are cut into C chunks."""
+
+    chunks: NDArray[np.int64]
+    """Shape (C, 4): byte offset in its tensor, elements, 1 if float64, row of its tensor."""
+    first: NDArray[np.int64]
+    """Index of each non-empty tensor's first chunk."""
+    filled: NDArray[np.int64]
+    """Rows of the non-empty tensors."""
+
+
+@lru_cache(maxsize=256)
+def _plan(sizes: tuple[tuple[int, bool], ...]) -> _Plan:
+    chunks = [
+        (start * (8 if double else 4), min(_CHUNK, n - start), double, row)
+        for row, (n, double) in enumerate(sizes)
+        for start in range(0, n, _CHUNK)
+    ]
+    table = np.array(chunks, np.int64).reshape(-1, 4)
+    filled, first = np.unique(table[:, 3], return_index=True)
+    return _Plan(table, first, filled)
+
+
+def measure(tensors: Sequence[Tensor]) -> Rows:
+    """One row for each tensor: shape (T, WIDTH), float64. The same numbers as `statistics.reference`.
+
+    Args:
+        tensors: T contiguous float32 or float64 tensors in CPU memory, of any shape.
+    """
+    plan = _plan(tuple((t.numel(), t.dtype == torch.float64) for t in tensors))
+    chunks = plan.chunks.copy()
+    chunks[:, 0] += np.array([t.data_ptr() for t in tensors], np.int64)[chunks[:, 3]]
+    sums = np.zeros((len(chunks), 3))
+    counts = np.zeros((len(tensors), kernel.N_COUNTS), np.int64)
+    drawn = np.zeros(1, np.int64)
+    job = np.array([drawn.ctypes.data, len(chunks), chunks.ctypes.data, sums.ctypes.data, counts.ctypes.data], np.int64)
+    _run(job, int(chunks[:, 1].sum()))
+    rows = np.zeros((len(tensors), WIDTH))
+    rows[:, N] = [t.numel() for t in tensors]
+    rows[:, ZEROS:] = counts
+    if len(chunks):
+        rows[plan.filled, SUM_SQUARES : SUM_ABS + 1] = np.add.reduceat(sums[:, :2], plan.first)
+        rows[plan.filled, MAX_ABS] = np.maximum.reduceat(sums[:, 2], plan.first)
+    return rows
+
+
+def _run(job: NDArray[np.int64], elements: int) -> None:
+    pool, threads = _torch_pool(), torch.get_num_threads()
+    if pool is None or threads == 1 or elements <= _ALONE:
+        kernel.work.ctypes(job.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))
+    else:
+        pool(kernel.work.address, job.ctypes.data, threads, 0)
+
+
+@cache
+def _torch_pool() -> Callable[[int, int, int, int], None] | None:
+    """`GOMP_parallel(function, data, threads, flags)` of the OpenMP library PyTorch itself runs on; None without."""
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("lib*omp*.so*")):
+        parallel = getattr(ctypes.CDLL(str(path)), "GOMP_parallel", None)
+        if parallel is not None:
+            parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            parallel.restype = None
+            return parallel  # type: ignore[no-any-return]
+    return None
+
+
+def encode(rows: Rows) -> list[bytes]:
+    """The histograms of T rows as `gradscope.histogram.encode` writes them, without holding up other Python threads."""
+    counts = np.ascontiguousarray(rows[:, COUNTS:], dtype=np.int64)
+    out = np.empty(counts.shape[0] * (BINS * 9 + 2), np.uint8)
+    ends = np.zeros(counts.shape[0], np.int64)
+    kernel.encode(counts, out, ends)
+    return [out[start:end].tobytes() for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]

@@ -1,0 +1,257 @@
+"""The compiled code behind `gradscope.recorder.cpu`: every number of a row in one pass over the memory.
+
+A float32 is taken apart by its bits. With a = bits of |x| and T the smallest mantissa whose value is at least sqrt(2),
+
+    key = (a >> 23) + ((a + 2^23 - T) >> 23) = 2 exponent + (mantissa >= T)
+
+is the half-octave of x: exact, and two shifts and two additions that vectorise. The keys of zeros, subnormals, NaN and
+infinities lie at the two ends; a chunk that has any is gone over once more with care. Counting into four tables in turn
+keeps an increment from waiting for the one before it when neighbours share a bin.
+
+Work is cut into chunks that threads draw from a common counter, so it does not matter how many threads come, or which.
+Sums are kept for each chunk and added up in order, so the result does not depend on the threads either.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic
+
+from gradscope.histogram import BINS, LOWEST
+from gradscope.recorder.statistics import COUNTS, ZEROS
+
+N_COUNTS = COUNTS - ZEROS + BINS
+"""Zeros, NaN, +Inf, -Inf, then the bins."""
+
+_BIN0 = COUNTS - ZEROS
+_BLOCK = 1 << 10
+_TABLES, _KEYS = 4, 512
+_HALF32 = 0x3504F4
+"""The mantissa bits of the smallest float32 at or above sqrt(2); the same in float64 below."""
+_HALF64 = 0x6A09E667F3BCD
+_BIN_OF_KEY = -2 * (127 + LOWEST)
+_SMALLEST_NORMAL = 2.0**-126
+_LARGEST = float(np.finfo(np.float64).max)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _compiled(function: F) -> F:
+    return cast(F, njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+def _summing(function: F) -> F:
+    """Sums may be taken in any order, and so vectorised; NaN and infinities keep their meaning."""
+    return cast(F, njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})(function))
+
+
+def _encoder(function: F) -> F:
+    signature = "int64(int64[:, ::1], uint8[::1], int64[::1])"
+    return cast(F, njit(signature, nogil=True, cache=True, error_model="numpy")(function))
+
+
+# Any: numba's own objects have no public types, and what is compiled has its types inferred.
+def _intrinsic(function: Callable[..., Any]) -> Any:
+    return intrinsic(function)
+
+
+def _callback(function: Callable[..., None]) -> Any:
+    """A C function `void f(int64_t *)` that any thread may call, Python's or not."""
+    pointer: Any = types.CPointer
+    return cfunc(types.void(pointer(types.int64)), cache=True, error_model="numpy")(function)
+
+
+@_intrinsic
+def _at(typing: Any, address: Any, element: Any) -> Any:
+    """The pointer to elements of that type at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return cast(Any, types.CPointer)(element.instance_type)(types.int64, element), generate
+
+
+@_intrinsic
+def _add(typing: Any, address: Any, amount: Any) -> Any:
+    """Add to the int64 at an address and return what was there, as one act that no other thread can split."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "monotonic")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@_intrinsic
+def _bits(typing: Any, value: Any) -> Any:
+    """The bits of a float64 as an int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate
+
+
+@_intrinsic
+def _float32(typing: Any, bits: Any) -> Any:
+    """The float32 of those 32 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), generate
+
+
+@_summing
+def _moments(x: Any, sums: Any) -> None:
+    squares = 0.0
+    sizes = 0.0
+    for i in range(x.size):
+        v = np.float64(x[i])
+        squares += v * v
+        sizes += abs(v)
+    sums[0] += squares
+    sums[1] += sizes
+
+
+@_compiled
+def _find_keys(bits: Any, keys: Any) -> Any:
+    """Fill in the key of each element; returns the bits of the largest magnitude."""
+    largest = np.uint32(0)
+    for i in range(bits.size):
+        a = bits[i] & np.uint32(0x7FFFFFFF)
+        largest = max(largest, a)
+        keys[i] = (a >> np.uint32(23)) + ((a + np.uint32(0x800000 - _HALF32)) >> np.uint32(23))
+    return largest
+
+
+@_compiled
+def _count_keys(keys: Any, n: int, tables: Any) -> None:
+    whole = n - n % _TABLES
+    for i in range(0, whole, _TABLES):
+        tables[0, keys[i]] += np.int32(1)
+        tables[1, keys[i + 1]] += np.int32(1)
+        tables[2, keys[i + 2]] += np.int32(1)
+        tables[3, keys[i + 3]] += np.int32(1)
+    for i in range(whole, n):
+        tables[0, keys[i]] += np.int32(1)
+
+
+@_compiled
+def _with_care(x: Any, sums: Any, counts: Any, every_bin: bool) -> None:
+    """One by one: moments of the finite, counts of the others, and bins of all (or of float32's subnormals only)."""
+    sums[:] = 0.0
+    for i in range(x.size):
+        v = abs(np.float64(x[i]))
+        if v <= _LARGEST:
+            sums[0] += v * v
+            sums[1] += v
+            sums[2] = max(sums[2], v)
+            if v == 0.0:
+                counts[0] += 1
+            elif every_bin or v < _SMALLEST_NORMAL:
+                bits = _bits(v)
+                index = 2 * ((bits >> 52) - 1023 - LOWEST) + ((bits & 0xFFFFFFFFFFFFF) >= _HALF64)
+                counts[_BIN0 + min(max(index, 0), BINS - 1)] += 1
+        elif v != v:
+            counts[1] += 1
+        else:
+            counts[2 if x[i] > 0 else 3] += 1
+
+
+@_compiled
+def _chunk32(address: int, n: int, sums: Any, counts: Any, tables: Any, keys: Any) -> None:
+    x = carray(_at(address, types.float32), n)
+    bits = carray(_at(address, types.uint32), n)
+    largest = np.uint32(0)
+    for start in range(0, n, _BLOCK):
+        stop = min(n, start + _BLOCK)
+        _moments(x[start:stop], sums)
+        largest = max(largest, _find_keys(bits[start:stop], keys))
+        _count_keys(keys, stop - start, tables)
+    odd = 0
+    for t in range(_TABLES):
+        for key in (0, 1, 510, 511):
+            odd += tables[t, key]
+            tables[t, key] = 0
+    if odd and (largest >= np.uint32(0x7F800000) or odd != _count_zeros(bits)):
+        _with_care(x, sums, counts, False)
+    else:
+        counts[0] += odd
+        sums[2] = _float32(largest)
+
+
+@_compiled
+def _count_zeros(bits: Any) -> int:
+    zeros = 0
+    for i in range(bits.size):
+        zeros += (bits[i] & np.uint32(0x7FFFFFFF)) == np.uint32(0)
+    return zeros
+
+
+@_compiled
+def _hand_in(address: int, counts: Any, tables: Any) -> None:
+    """Add what a thread counted to the tensor's row, and begin again from zero."""
+    for key in range(2, 510):
+        counts[_BIN0 + key + _BIN_OF_KEY] += tables[0, key] + tables[1, key] + tables[2, key] + tables[3, key]
+    tables[:] = 0
+    for i in range(counts.size):
+        if counts[i]:
+            _add(address + 8 * i, counts[i])
+            counts[i] = 0
+
+
+@_callback
+def work(job: Any) -> None:
+    """What each thread does: draw chunks until there are none.
+
+    `job` holds the address of the counter of chunks drawn, the number of chunks C, and the addresses of chunks (C, 4),
+    sums (C, 3) and counts (T, N_COUNTS), see `gradscope.recorder.cpu`.
+    """
+    head = carray(job, 5)
+    n_chunks = head[1]
+    chunks = carray(_at(head[2], types.int64), n_chunks * 4)
+    sums = carray(_at(head[3], types.float64), n_chunks * 3)
+    tables = np.zeros((_TABLES, _KEYS), np.int32)
+    keys = np.empty(_BLOCK, np.uint16)
+    counts = np.zeros(N_COUNTS, np.int64)
+    row = -1
+    chunk = _add(head[0], 1)
+    while chunk < n_chunks:
+        address, n, is_double, its_row = chunks[4 * chunk : 4 * chunk + 4]
+        if its_row != row and row >= 0:
+            _hand_in(head[4] + 8 * row * counts.size, counts, tables)
+        row = its_row
+        mine = sums[3 * chunk : 3 * chunk + 3]
+        if is_double:
+            _with_care(carray(_at(address, types.float64), n), mine, counts, True)
+        else:
+            _chunk32(address, n, mine, counts, tables, keys)
+        chunk = _add(head[0], 1)
+    if row >= 0:
+        _hand_in(head[4] + 8 * row * counts.size, counts, tables)
+
+
+@_encoder
+def encode(counts: Any, out: Any, ends: Any) -> int:
+    """`gradscope.histogram.encode` of each row of counts, one behind the other in `out`."""
+    at = 0
+    for row in range(counts.shape[0]):
+        first, last = BINS, -1
+        for i in range(BINS):
+            if counts[row, i]:
+                first = min(first, i)
+                last = i
+        for i in range(first - 1, last + 1):
+            number = counts[row, i] if i >= first else first
+            while number >= 128:
+                out[at] = number & 127 | 128
+                number >>= 7
+                at += 1
+            out[at] = number
+            at += 1
+        ends[row] = at
+    return at

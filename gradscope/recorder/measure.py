@@ -1,0 +1,159 @@
+"""Tensors in, rows of statistics out, each measured where it lies and fetched without making the device wait."""
+
+import logging
+import math
+import threading
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradscope import histogram
+from gradscope.recorder import statistics
+from gradscope.recorder.statistics import COUNTS, WIDTH, ZEROS, N, Rows
+
+LARGE: Final = 1 << 20
+"""Activations and signals of more elements are sub-sampled to about so many."""
+
+_log = logging.getLogger("gradscope")
+
+
+class Transfer:
+    """Numbers on their way to the host; from a CUDA device by an asynchronous copy into pinned memory."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._event: torch.cuda.Event | None = None
+        if values.is_cuda:
+            self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._values.copy_(values, non_blocking=True)
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+        else:
+            self._values = values.detach().to("cpu", copy=True)
+
+    def wait(self) -> Tensor:
+        """The numbers, in CPU memory."""
+        if self._event is not None:
+            self._event.synchronize()
+            self._event = None
+        return self._values
+
+
+class Measured:
+    """The rows of some tensors, perhaps still on their way."""
+
+    def __init__(self, rows: Rows | Transfer, implied_zeros: Sequence[int]) -> None:
+        self._rows = rows
+        self._implied_zeros = implied_zeros
+
+    def rows(self) -> Rows:
+        """Shape (T, WIDTH); waits for the device if need be. Call it from the writer's thread."""
+        if isinstance(self._rows, Transfer):
+            self._rows = self._rows.wait().numpy()
+        rows = self._rows
+        if any(self._implied_zeros):
+            rows[:, N] += self._implied_zeros
+            rows[:, ZEROS] += self._implied_zeros
+            self._implied_zeros = ()
+        return rows
+
+
+def measure(tensors: Sequence[Tensor]) -> Measured:
+    """Statistics of T tensors of one device, in one pass over each.
+
+    CPU memory is read by the compiled kernel, or by the plain reference while that is still being loaded; both count
+    exactly the same. Other devices use the reference; one without float64 (MPS) has its tensors copied to the host.
+    """
+    with torch.no_grad():
+        plain = [_plain(t) for t in tensors]
+        implied = [t.numel() - p.numel() if t.is_sparse else 0 for t, p in zip(tensors, plain, strict=True)]
+        if not plain:
+            return Measured(np.zeros((0, WIDTH)), ())
+        if plain[0].device.type == "cpu":
+            kernel = compiled()
+            return Measured(kernel.measure(plain) if kernel else statistics.reference(plain).numpy(), implied)
+        return Measured(Transfer(statistics.reference(plain)), implied)
+
+
+def thinned(tensor: Tensor) -> Tensor:
+    """Every k-th element of a large tensor as a flat one; a smaller tensor as it is.
+
+    k is the smallest stride that leaves at most LARGE elements and has no factor in common with the number of
+    elements, so that no channel or column is left out.
+    """
+    n = tensor.numel()
+    if n <= LARGE:
+        return tensor
+    stride = -(-n // LARGE)
+    while math.gcd(stride, n) > 1:
+        stride += 1
+    return _in_memory_order(tensor.detach()).flatten()[::stride]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Contiguous float32 or float64 with the same values (a sparse tensor's stored ones), in any order."""
+    x = tensor.detach()
+    if x.is_sparse:
+        x = x.coalesce().values()
+    if x.is_complex():
+        x = torch.view_as_real(x)
+    if x.device.type == "mps":
+        x = x.cpu()
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.float()
+    return _in_memory_order(x).contiguous()
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """The elements as they lie in memory: a channels-last tensor needs no copy to be read through."""
+    if tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1)
+    return tensor
+
+
+_kernel: ModuleType | None = None
+_loading: threading.Thread | None = None
+_lock = threading.Lock()
+
+
+def compiled() -> ModuleType | None:
+    """`gradscope.recorder.cpu` once it is ready; None before, and where numba does not work.
+
+    Loading takes half a second, and some seconds the first time on a machine, so it happens beside the training.
+    """
+    global _loading
+    if _kernel is None and _loading is None:
+        with _lock:
+            if _loading is None:
+                _loading = threading.Thread(target=_load, name="gradscope-compile", daemon=True)
+                _loading.start()
+    return _kernel
+
+
+def wait_until_compiled() -> bool:
+    """Block until the compiled kernel is ready; False if this machine cannot have it."""
+    compiled()
+    if _loading is not None:
+        _loading.join()
+    return _kernel is not None
+
+
+def _load() -> None:
+    global _kernel
+    try:
+        from gradscope.recorder import cpu
+    except (ImportError, OSError, RuntimeError) as error:
+        _log.warning("recording is some 20 times slower here: the compiled kernel cannot be loaded (%s)", error)
+    else:
+        _kernel = cpu
+
+
+def encoded(rows: Rows) -> list[bytes]:
+    """The stored form of each row's histogram."""
+    if _kernel is not None:
+        blobs: list[bytes] = _kernel.encode(rows)
+        return blobs
+    return [histogram.encode(row[COUNTS:].astype(np.int64)) for row in rows]

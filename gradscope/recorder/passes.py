@@ -1,0 +1,139 @@
+"""Signals and activations: what a recorded step's forward and backward passes show of every layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from gradscope.recorder.hooks import Hook, Hooks
+from gradscope.recorder.layers import Watched
+from gradscope.recorder.measure import Measured, Transfer, measure, thinned
+from gradscope.recorder.timer import Timer
+
+_EDGES: Mapping[type[nn.Module], tuple[float, float]] = {nn.Tanh: (-0.97, 0.97), nn.Sigmoid: (0.03, 0.97)}
+"""Beyond these outputs a unit is saturated: there the derivative is below 6 % of its peak (tanh) or 12 % (sigmoid)."""
+
+_RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softshrink, nn.Hardshrink)
+"""Activations that are exactly zero over a whole range of inputs, so that a unit can be dead."""
+
+
+@dataclass(eq=False)
+class Seen:
+    """Everything of one layer in one step, all its calls and all micro-batches together."""
+
+    activations: list[Measured] = field(default_factory=list)
+    signals: list[Measured] = field(default_factory=list)
+    saturated: list[Tensor] = field(default_factory=list)
+    """Share of saturated outputs of each call, 0-dim."""
+    alive: Tensor | None = None
+    """Per unit: whether any output was not zero."""
+
+    def shares(self) -> Transfer | None:
+        """(saturated, dead) in 0..1, on their way to the host; NaN for what was not measured, None if neither was."""
+        if not self.saturated and self.alive is None:
+            return None
+        device = self.alive.device if self.alive is not None else self.saturated[0].device
+        shares = torch.full((2,), torch.nan, dtype=torch.float64, device=device)
+        if self.saturated:
+            shares[0] = torch.stack(self.saturated).mean()
+        if self.alive is not None:
+            shares[1] = (~self.alive).double().mean()
+        return Transfer(shares)
+
+
+class Passes:
+    """Watches the passes of one step while armed, and costs nothing while not.
+
+    Only training passes count: those with gradients enabled while the model is in training mode. Evaluations in
+    between, under no_grad or in eval mode, are not seen, nor is the second forward pass of activation checkpointing.
+    """
+
+    def __init__(self, model: nn.Module, layers: Sequence[Watched], timer: Timer) -> None:
+        self._model = model
+        self._layers = [layer for layer in layers if layer.passes]
+        self._activations = {m: kind for m in model.modules() if (kind := _activation(m)) is not None}
+        self._timer = timer
+        self._hooks = Hooks()
+        self._seen: dict[Watched, Seen] = {}
+        self._latest: Watched | None = None
+        """The layer that was called last, while no activation module has followed it."""
+
+    def arm(self) -> None:
+        """Look at the passes from now on; an armed one stays as it is."""
+        if self._hooks:
+            return
+        for layer in self._layers:
+            self._hooks.add(layer.module.register_forward_hook(Hook(self, Passes._after_layer, layer)))
+        for module in self._activations:
+            self._hooks.add(module.register_forward_hook(Hook(self, Passes._after_activation)))
+
+    def disarm(self) -> dict[Watched, Seen]:
+        """Look no more; returns what was seen since it was armed."""
+        self._hooks.remove()
+        seen, self._seen, self._latest = self._seen, {}, None
+        return seen
+
+    def _after_layer(self, layer: Watched, module: nn.Module, inputs: object, output: object) -> None:
+        tensor = _first_tensor(output)
+        if tensor is None or not self._counts(layer):
+            return
+        with self._timer:
+            seen = self._seen.setdefault(layer, Seen())
+            self._latest = layer
+            seen.activations.append(measure([thinned(tensor)]))
+            if tensor.requires_grad:
+                # A tensor hook, because it also bears an activation that changes the output in place afterwards: it
+                # still gets the gradient of the value as the layer put it out.
+                tensor.register_hook(Hook(self, Passes._on_signal, layer, seen))  # type: ignore[no-untyped-call]
+
+    def _on_signal(self, layer: Watched, seen: Seen, signal: Tensor) -> None:
+        if self._seen.get(layer) is seen:  # and not a graph of an earlier step, kept and run backward once more
+            with self._timer:
+                seen.signals.append(measure([thinned(signal)]))
+
+    def _after_activation(self, module: nn.Module, inputs: object, output: object) -> None:
+        layer, tensor = self._latest, _first_tensor(output)
+        if layer is None or tensor is None or not self._counts(None):
+            return
+        with self._timer, torch.no_grad():
+            self._latest = None
+            kind, seen = self._activations[module], self._seen[layer]
+            if kind in _EDGES:
+                low, high = _EDGES[kind]
+                some = thinned(tensor.detach())
+                seen.saturated.append(((some < low) | (some > high)).double().mean())
+            else:
+                alive = _alive(tensor.detach(), layer.module)
+                seen.alive = alive if seen.alive is None or seen.alive.shape != alive.shape else seen.alive | alive
+
+    def _counts(self, layer: Watched | None) -> bool:
+        if not (torch.is_grad_enabled() and self._model.training):
+            return False
+        again = torch._C._current_graph_task_id() != -1  # inside a backward pass: a checkpoint computed once more
+        return not (again and (layer is None or layer in self._seen))
+
+
+def _first_tensor(output: object) -> Tensor | None:
+    """The first real-valued tensor in a module's output: itself, or of a tuple, list or mapping."""
+    if isinstance(output, Tensor):
+        return output if output.is_floating_point() and output.device.type != "meta" else None
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+    return next((t for t in map(_first_tensor, parts) if t is not None), None)
+
+
+def _activation(module: nn.Module) -> type[nn.Module] | None:
+    """Which activation a module is, also where it wraps one to change its backward pass; None for any other module."""
+    kinds = (*_EDGES, *_RECTIFIERS)
+    if type(module) in kinds:
+        return type(module)
+    inner = list(module.children())
+    return _activation(inner[0]) if len(inner) == 1 and not any(True for _ in module.parameters()) else None
+
+
+def _alive(output: Tensor, layer: nn.Module) -> Tensor:
+    """Per unit, whether any output is not zero. A unit is a channel of a convolution, else a last-dimension feature."""
+    spatial = len(getattr(layer, "kernel_size", ())) if isinstance(layer, nn.modules.conv._ConvNd) else 0
+    unit = output.dim() - 1 - spatial if output.dim() > spatial else output.dim() - 1
+    others = [d for d in range(output.dim()) if d != unit]
+    return (output != 0).any(dim=others) if others else output != 0
