@@ -333,7 +333,10 @@ def work(run: RunArgument, store: StoreOption = None) -> None:
     from gradscope.store import read
 
     opened = _open(store)
-    raise typer.Exit(EXIT_CODES[_train(opened, run, read.run(opened, run).name)])
+    code = EXIT_CODES[_train(opened, run, read.run(opened, run).name)]
+    sys.stdout.flush()
+    # everything is written; to take PyTorch apart would keep the next run waiting for seconds
+    os._exit(code)
 
 
 def _open(store: str | None, *, create: bool = False) -> "Store":

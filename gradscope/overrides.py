@@ -33,12 +33,17 @@ def with_overrides(config: RunConfig, assignments: Mapping[str, Any]) -> RunConf
     values = config.model_dump(mode="json", exclude_defaults=False)
     # names first: they decide which other settings exist
     for path in sorted(assignments, key=lambda p: not p.endswith(".name")):
-        _assign(values, path, _plain(assignments[path]))
+        _assign(values, path, _plain(path, assignments[path]))
     return parse_config(values)
 
 
-def _plain(value: Any) -> Any:  # Any: whatever a user may write
-    return yaml.safe_load(value) if isinstance(value, str) else value
+def _plain(path: str, value: Any) -> Any:  # Any: whatever a user may write
+    if not isinstance(value, str) or path in CHOICES or path.endswith(".name"):
+        return value  # a name is a word, and may be that of a folder with characters that YAML has a meaning for
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"{path}: {value!r} cannot be read; put text with special characters in quotes") from None
 
 
 def _assign(values: dict[str, Any], path: str, value: Any) -> None:

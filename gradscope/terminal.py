@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import typer
 from tqdm import tqdm
@@ -51,7 +51,7 @@ class Bar:
     """A bar that fills, with loss, accuracy and time left."""
 
     def __init__(self, name: str) -> None:
-        self._bar: tqdm[object] = tqdm(
+        self._bar: tqdm[NoReturn] = tqdm(
             desc=name, unit="step", dynamic_ncols=True, bar_format="{desc:<16} {percentage:3.0f}% |{bar}| {postfix}"
         )
 
