@@ -1,0 +1,28 @@
+"""Where a run is in its life: share done, time left, time taken."""
+
+from datetime import datetime
+
+from gradscope.records import Run
+
+
+def share_done(run: Run) -> float | None:
+    """Share in 0..1 of the run's steps that are behind it; None if it is not known how many there are."""
+    total = run.progress.total_steps
+    if not total:
+        return None
+    return min(1.0, (run.progress.last_step + 1) / total) if run.progress.last_step > 0 else 0.0
+
+
+def seconds_taken(run: Run, now: datetime) -> float | None:
+    """From the run's start to its end, or until now; None before it started."""
+    if run.started is None:
+        return None
+    return max(0.0, ((run.ended or now) - run.started).total_seconds())
+
+
+def seconds_left(run: Run, now: datetime) -> float | None:
+    """How long the run still needs if it goes on at its pace so far; None if that cannot be told."""
+    share, taken = share_done(run), seconds_taken(run, now)
+    if run.status.is_final or not share or not taken:
+        return None
+    return taken * (1 - share) / share

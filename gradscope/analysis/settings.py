@@ -1,0 +1,52 @@
+"""Settings side by side: what differs between runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+ABSENT = "—"
+"""Stands where a run does not have the setting."""
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, str]:  # Any: whatever a config holds, ours or a user's
+    """A nested config as dotted names and texts; a list of named things by their names.
+
+    >>> flatten({"model": {"name": "mlp", "depth": 3}, "methods": [{"name": "clip", "limit": 0.5}]})
+    {'model': 'mlp', 'model.depth': '3', 'methods.clip': 'on', 'methods.clip.limit': '0.5'}
+    """
+    return dict(_pairs("", config))
+
+
+def _pairs(prefix: str, value: Any) -> list[tuple[str, str]]:  # Any: as above
+    if isinstance(value, Mapping):
+        pairs = []
+        for key, inner in value.items():
+            name = prefix if key == "name" and prefix else f"{prefix}.{key}" if prefix else str(key)
+            pairs += [(name, str(inner))] if key == "name" else _pairs(name, inner)
+        return pairs
+    if isinstance(value, list | tuple) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+        inner = [(f"{prefix}.{v['name']}", {k: x for k, x in v.items() if k != "name"}) for v in value]
+        return [pair for name, rest in inner for pair in [(name, "on"), *_pairs(name, rest)]]
+    if isinstance(value, list | tuple):
+        return [(prefix, ", ".join(map(str, value)))] if value else []
+    return [(prefix, ABSENT if value is None else str(value))]
+
+
+def side_by_side(configs: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:  # Any: as above
+    """One row a setting, one column a run; `ABSENT` where a run lacks it. Index: the setting's dotted name."""
+    flat = {run: flatten(config) for run, config in configs.items()}
+    names = list(dict.fromkeys(name for settings in flat.values() for name in settings))
+    table = {run: [settings.get(name, ABSENT) for name in names] for run, settings in flat.items()}
+    return pd.DataFrame(table, index=pd.Index(names, name="setting"), columns=list(configs))
+
+
+def differing(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `side_by_side` in which not all runs are equal."""
+    return table[table.nunique(axis=1) > 1]
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # Any: as above
+    """(setting, before, after) of every setting that is not the same."""
+    table = differing(side_by_side({0: before, 1: after}))
+    return [(str(name), str(row[0]), str(row[1])) for name, row in table.iterrows()]

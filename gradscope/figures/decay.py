@@ -1,0 +1,175 @@
+"""The gradient (or signal, or activation) of every layer of some runs at one step."""
+
+from collections.abc import Mapping
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gradscope.figures.style import (
+    HEALTHY,
+    HEIGHT,
+    NEUTRAL,
+    NONFINITE,
+    VALUE,
+    ZERO,
+    RunStyle,
+    empty,
+    labelled,
+    log_axis,
+    log_span,
+    mark_legend,
+    on_log_axis,
+    run_colour,
+    run_dash,
+    run_shape,
+    ticks,
+)
+from gradscope.records import Kind
+
+UNITS = {
+    Kind.GRADIENT: "RMS of dL/dW (nats per unit weight)",
+    Kind.RAW_GRADIENT: "RMS of dL/dW before methods (nats per unit weight)",
+    Kind.SIGNAL: "RMS of dL/d(output) (nats per unit output)",
+    Kind.ACTIVATION: "RMS of the layer's output",
+    Kind.WEIGHT: "RMS of the weights",
+    Kind.UPDATE: "RMS of the update",
+}
+
+_NAMES_FIT = 12
+
+
+def gradient_decay(
+    profile: pd.DataFrame,
+    runs: Mapping[int, RunStyle],
+    *,
+    kind: Kind = Kind.GRADIENT,
+    relative: bool = False,
+    span: tuple[int, int] | None = None,
+    height: int = HEIGHT,
+    title: str | None = None,
+) -> alt.LayerChart | alt.Chart:
+    """RMS on a log axis against depth, input at the left, a line a run.
+
+    A layer whose RMS is exactly zero stands on a floor line below the axis, one with values that are not finite on a
+    line below that. The band is healthy: within a factor of ten of the median run's output layer. A click on a point
+    selects it under the name `pick`, with its run and layer.
+
+    Args:
+        profile: `gradscope.store.read.profile`.
+        runs: the runs to draw.
+        kind: what was measured.
+        relative: depth as a share in 0..1, so that networks of different depth lie over each other.
+        span: decades of the axis; those of the profile by default. Hand it in to keep the axis still from step to step.
+        height: in pixels.
+        title: the figure's title; the kind by default.
+    """
+    text = title if title is not None else f"{kind.value.replace('_', ' ').capitalize()} of every layer"
+    rows = on_log_axis(labelled(profile, runs))
+    if rows.empty:
+        return empty(text, height)
+    low, high = span or log_span([rows])
+    floor, pit = low - 0.4, low - 0.8
+    rows["at"] = rows["log"].where(rows["mark"] == VALUE, np.where(rows["mark"] == ZERO, floor, pit))
+    special = set(rows["mark"]) - {VALUE}
+    bottom = pit - 0.2 if special else low
+    y = alt.Y(
+        "at:Q",
+        scale=alt.Scale(domain=[bottom, high], nice=False, zero=False),
+        axis=log_axis(ticks(low, high), UNITS[kind]),
+    )
+    parts = [*_band(rows, low, high, y), _lines(rows, runs, relative, y), _points(rows, runs, relative, y)]
+    if special:
+        parts += [_floors(floor, pit), _specials(rows, runs, relative, y)]
+    chart: alt.LayerChart | alt.Chart = alt.layer(*parts, height=height, title=text).resolve_scale(shape="independent")
+    return chart
+
+
+def _x(rows: pd.DataFrame, relative: bool) -> alt.X:
+    if relative:
+        axis = alt.Axis(format=".1f", title="depth: 0 input → 1 output      (the gradient flows ←)")
+        return alt.X("depth:Q", scale=alt.Scale(domain=[-0.02, 1.02], nice=False), axis=axis)
+    last = int(rows["layer"].max())
+    names = dict(zip(rows["layer"], rows["name"], strict=True))
+    shown = len(names) <= _NAMES_FIT and len(set(zip(rows["layer"], rows["name"], strict=True))) == len(names)
+    values = list(range(0, last + 1, 1 if last < 16 else 2 if last < 32 else 5 if last < 80 else 10))
+    texts = ", ".join(f"'{i}': '{_quoted(names.get(i, i))}'" for i in values)
+    axis = alt.Axis(
+        title="layer: input → output      (the gradient flows ←)",
+        values=values,
+        labelExpr=f"{{{texts}}}[datum.value]" if shown else alt.Undefined,
+        format="d",
+        labelAngle=0,
+        labelOverlap=True,
+        grid=False,
+    )
+    return alt.X("layer:Q", scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False, zero=False), axis=axis)
+
+
+def _quoted(name: object) -> str:
+    """A layer's name inside a Vega expression, shortened to its last part."""
+    return str(name).rsplit(".", 2)[-1][:12].replace("\\", "").replace("'", "") if "." in str(name) else str(name)[:12]
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("label:N", title="run"),
+        alt.Tooltip("name:N", title="layer"),
+        alt.Tooltip("step:Q", title="step", format=",d"),
+        alt.Tooltip("rms:Q", title="RMS", format=".3g"),
+        alt.Tooltip("max_abs:Q", title="largest", format=".3g"),
+        alt.Tooltip("zero_share:Q", title="exact zeros", format=".1%"),
+        alt.Tooltip("nonfinite:Q", title="not finite", format="d"),
+    ]
+
+
+def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = ["run", "label", "layer", "name", "depth", "step", "rms", "max_abs", "log", "at", "mark"]
+    shares = rows["zeros"] / rows["n"]
+    return rows[columns].assign(zero_share=shares, nonfinite=rows[["nan", "pos_inf", "neg_inf"]].sum(axis=1))
+
+
+def _lines(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+    # a null breaks the line where a layer has no place on the axis
+    drawn = _drawn(rows).assign(at=rows["at"].where(rows["mark"] == VALUE))
+    mark = alt.Chart(drawn).mark_line(strokeWidth=2, invalid="break-paths-show-path-domains")
+    chart: alt.Chart = mark.encode(
+        x=_x(rows, relative), y=y, color=run_colour(runs), strokeDash=run_dash(runs), detail="run:N"
+    )
+    return chart
+
+
+def _points(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+    pick = alt.selection_point(name="pick", fields=["run", "layer"])
+    drawn = _drawn(rows[rows["mark"] == VALUE])
+    points = alt.Chart(drawn).mark_point(filled=True, size=60, opacity=1, cursor="pointer")
+    chart: alt.Chart = points.encode(
+        x=_x(rows, relative), y=y, color=run_colour(runs), shape=run_shape(runs), tooltip=_tooltip()
+    ).add_params(pick)
+    return chart
+
+
+def _band(rows: pd.DataFrame, low: int, high: int, y: alt.Y) -> list[alt.Chart]:
+    """Within a factor of ten of the output layer's level, the median over the runs."""
+    levels = rows[rows["mark"] == VALUE].sort_values("layer").groupby("run")["log"].last()
+    if levels.empty:
+        return []
+    middle = float(levels.median())
+    band = pd.DataFrame({"at": [max(low, middle - 1)], "upper": [min(high, middle + 1)]})
+    rule = alt.Chart(band).mark_rect(color=HEALTHY, opacity=0.1)
+    return [rule.encode(y=y, y2="upper:Q", tooltip=alt.value("healthy: within a factor of ten of the output layer"))]
+
+
+def _floors(floor: float, pit: float) -> alt.Chart:
+    lines = pd.DataFrame({"at": [floor, pit]})
+    chart: alt.Chart = alt.Chart(lines).mark_rule(color=NEUTRAL, strokeDash=[2, 4], opacity=0.6).encode(y="at:Q")
+    return chart
+
+
+def _specials(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+    shape = alt.Shape(
+        "mark:N", scale=alt.Scale(domain=[ZERO, NONFINITE], range=["triangle-down", "cross"]), legend=mark_legend()
+    )
+    points = alt.Chart(_drawn(rows[rows["mark"] != VALUE])).mark_point(size=90, strokeWidth=2, filled=False)
+    chart: alt.Chart = points.encode(x=_x(rows, relative), y=y, color=run_colour(runs), shape=shape, tooltip=_tooltip())
+    return chart

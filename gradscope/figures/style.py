@@ -1,0 +1,156 @@
+"""One look for every figure: a run's colour, dash and marker, log axes, the marks of what a log axis cannot hold.
+
+Colours are chosen to be read on white and on near-black alike, so that no figure needs to know the theme.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gradscope.analysis.wording import power
+
+PALETTE = (
+    *("#3f90da", "#f0a000", "#bd1f01", "#94a4a2", "#9a4fd0"),
+    *("#a96b59", "#e76300", "#b0a35f", "#717581", "#55c5cc"),
+)
+"""Ten colours that stay apart for every kind of colour sight: Petroff (2021, arXiv 2107.02270), table 1, four of them
+moved so that each also stands out on white and on near-black paper."""
+
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "triangle-right", "triangle-left")
+
+NEUTRAL = "#808495"
+ALARM = "#e03131"
+HEALTHY = "#2f9e44"
+HEIGHT = 340
+SMALL_HEIGHT = 220
+
+VALUE, ZERO, NONFINITE = "value", "exactly zero", "not finite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStyle:
+    """How a run is drawn, on every page."""
+
+    label: str
+    colour: str
+    dash: tuple[int, ...]
+    shape: str
+
+
+def styles(names: Mapping[int, str]) -> dict[int, RunStyle]:
+    """The style of each run by its id, never by its place in a list; labels are told apart by the id where needed.
+
+    Colour and dash together repeat after 40 runs, colour and marker after 70.
+    """
+    known = list(names.values())
+    return {
+        run: RunStyle(
+            label=name if known.count(name) == 1 else f"{name} #{run}",
+            colour=PALETTE[(run - 1) % len(PALETTE)],
+            dash=DASHES[(run - 1) // len(PALETTE) % len(DASHES)],
+            shape=SHAPES[(run - 1) % len(SHAPES)],
+        )
+        for run, name in names.items()
+    }
+
+
+def labelled(frame: pd.DataFrame, runs: Mapping[int, RunStyle]) -> pd.DataFrame:
+    """The rows of these runs, with the run's label in a column `label`."""
+    known = frame[frame["run"].isin(list(runs))]
+    return known.assign(label=known["run"].map({run: style.label for run, style in runs.items()}).astype("object"))
+
+
+def run_colour(runs: Mapping[int, RunStyle], legend: bool = True) -> alt.Color:
+    """Colour by run."""
+    return alt.Color(
+        "label:N",
+        scale=alt.Scale(domain=[s.label for s in runs.values()], range=[s.colour for s in runs.values()]),
+        legend=_run_legend() if legend else None,
+    )
+
+
+def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
+    """Dash by run."""
+    scale = alt.Scale(domain=[s.label for s in runs.values()], range=[list(s.dash) for s in runs.values()])
+    return alt.StrokeDash("label:N", scale=scale, legend=_run_legend())
+
+
+def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
+    """Marker by run."""
+    scale = alt.Scale(domain=[s.label for s in runs.values()], range=[s.shape for s in runs.values()])
+    return alt.Shape("label:N", scale=scale, legend=_run_legend())
+
+
+def _run_legend() -> alt.Legend:
+    return alt.Legend(title=None, orient="top", columns=5, labelLimit=180, symbolSize=90, symbolStrokeWidth=2)
+
+
+def mark_legend() -> alt.Legend:
+    """Of the marks that stand for what a log axis cannot hold."""
+    return alt.Legend(title=None, orient="bottom", direction="horizontal", symbolSize=90)
+
+
+def log_axis(exponents: Iterable[int], title: str, base: int = 10) -> alt.Axis:
+    """An axis over logarithms whose labels are powers: 10⁻⁵ and not -5."""
+    ticks = list(exponents)
+    texts = ", ".join(f"'{e}': '{power(e, base)}'" for e in ticks)
+    return alt.Axis(title=title, values=ticks, labelExpr=f"{{{texts}}}[datum.value]", labelOverlap=True)
+
+
+def ticks(low: float, high: float, at_most: int = 8) -> list[int]:
+    """Whole exponents from low to high, every 1st, 2nd, 5th, 10th, ..., so that at most `at_most` remain.
+
+    >>> ticks(-7.2, 1.0), ticks(-30, 0, at_most=4)
+    ([-6, -4, -2, 0], [-30, -20, -10, 0])
+    """
+    for stride in (1, 2, 5, 10, 20, 50, 100, 200):
+        found = [e for e in range(math.ceil(low), math.floor(high) + 1) if e % stride == 0]
+        if len(found) <= at_most:
+            return found
+    return []
+
+
+def on_log_axis(frame: pd.DataFrame, column: str = "rms") -> pd.DataFrame:
+    """Where each row of layer statistics goes on a log axis.
+
+    Args:
+        frame: layer statistics: n, nan, pos_inf, neg_inf and the column.
+        column: rms, mean_abs or max_abs.
+
+    Returns:
+        The rows that were measured, with `log` (log10 of the column; NaN where it has none) and `mark`: VALUE, ZERO or
+        NONFINITE (any element is NaN or infinite, even where the finite rest has an RMS).
+    """
+    rows = frame[frame["n"] > 0]
+    values = rows[column].to_numpy(dtype=np.float64)
+    positive = np.isfinite(values) & (values > 0)
+    log = np.log10(np.where(positive, values, 1.0))
+    broken = rows[["nan", "pos_inf", "neg_inf"]].sum(axis=1).to_numpy() > 0
+    mark = np.where(broken | ~np.isfinite(values), NONFINITE, np.where(positive, VALUE, ZERO))
+    return rows.assign(log=np.where(positive, log, np.nan), mark=mark)
+
+
+def log_span(frames: Iterable[pd.DataFrame], column: str = "rms") -> tuple[int, int]:
+    """Whole decades that hold every value of the frames on a log axis; (-4, 0) where there is none."""
+    logs = [on_log_axis(f, column)["log"].dropna() for f in frames if len(f)]
+    everything = pd.concat(logs) if logs else pd.Series(dtype="float64")
+    if everything.empty:
+        return -4, 0
+    low, high = math.floor(everything.min()), math.ceil(everything.max())
+    return low, max(high, low + 1)
+
+
+def empty(title: str, height: int = HEIGHT) -> alt.Chart:
+    """A figure that has nothing to show, and says so."""
+    note = pd.DataFrame({"text": ["nothing recorded"]})
+    chart: alt.Chart = (
+        alt.Chart(note, title=title, height=height)
+        .mark_text(color=NEUTRAL, fontSize=14)
+        .encode(text="text:N", tooltip=alt.value(None))
+    )
+    return chart
