@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradscope.data.batches import batches
+    from gradscope.data.batching import batches
     from gradscope.data.dataset import Dataset, Progress, Split
-    from gradscope.data.load import load
+    from gradscope.data.loading import load
     from gradscope.data.transforms import Transform, augmenter, normaliser
 
 _HOMES = {
@@ -18,8 +18,8 @@ _HOMES = {
     "Split": "dataset",
     "Transform": "transforms",
     "augmenter": "transforms",
-    "batches": "batches",
-    "load": "load",
+    "batches": "batching",
+    "load": "loading",
     "normaliser": "transforms",
 }
 __all__ = ["Dataset", "Progress", "Split", "Transform", "augmenter", "batches", "load", "normaliser"]
@@ -28,6 +28,4 @@ __all__ = ["Dataset", "Progress", "Split", "Transform", "augmenter", "batches", 
 def __getattr__(name: str) -> Any:  # Any: PEP 562, the names above have their own types
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # importing the file `load` has bound the module to that name
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -81,7 +81,7 @@ class Frame:
         pixel = np.arange(SIDE, dtype=np.float32) + 0.5
         right = pixel[None, None, :] - self.x[:, None, None]
         down = pixel[None, :, None] - self.y[:, None, None]
-        scale: Floats = (1 / self.radius)[:, None, None]
+        scale: Floats = (np.float32(1) / self.radius)[:, None, None]
         cos: Floats = np.cos(self.turn)[:, None, None] * scale
         sin: Floats = np.sin(self.turn)[:, None, None] * scale
         return right * cos + down * sin, down * cos - right * sin

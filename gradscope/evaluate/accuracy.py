@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gradscope.data.batches import batches
+from gradscope.data.batching import batches
 from gradscope.data.dataset import Split
 from gradscope.data.transforms import Transform
 
