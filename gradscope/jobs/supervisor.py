@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from gradscope.errors import RunNotFound
+from gradscope.errors import RunNotFound, StoreError
 from gradscope.jobs.lock import Lock
 from gradscope.jobs.log import last_line
 from gradscope.jobs.plan import KILL_SECONDS, Child, decide, noticed
@@ -71,8 +71,8 @@ def _storms_weathered() -> Iterator[None]:
     """A store that is locked, full or away for a while costs a turn, not the supervisor."""
     try:
         yield
-    except DBAPIError as error:
-        _log.warning("the store does not answer (%s); trying again", error.orig)
+    except (DBAPIError, StoreError) as error:
+        _log.warning("the store does not answer (%s); trying again", getattr(error, "orig", error))
         time.sleep(1.0)
 
 
