@@ -19,7 +19,7 @@ _TEST_SEED = 0  # which pictures of a single tree are the test does not depend o
 
 def read_folder(settings: Folder, progress: Progress) -> Source:
     """The pictures in train/ and test/, or of one tree of which 15 % of each class are held out for the test."""
-    tree = find_pictures(Path(settings.path))
+    tree = find_pictures(settings.path)
     files, labels = _listed(tree.train)
     if tree.test is None:
         files, labels, test_files, test_labels = _held_out(files, labels, tree.train_folder)

@@ -23,16 +23,25 @@ class Tree:
     test_folder: Path
 
 
-def find_pictures(folder: Path) -> Tree:
-    """The pictures below `folder`: in train/ and test/ (else val/), or all in one tree.
+def existing_folder(path: str, form: str) -> Path:
+    """The folder that the user named; DataError, which says what form it must have, where it is none."""
+    if not path:
+        raise DataError(f"data.path is empty; give {form}")
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"folder {folder} does not exist; give {form}")
+    return folder
+
+
+def find_pictures(path: str) -> Tree:
+    """The pictures below a folder: in train/ and test/ (else val/), or all in one tree.
 
     Files that are no pictures by their ending, and hidden ones, are not looked at.
 
     Raises:
         DataError: The folder, its test folder, a class or its pictures are missing, or the classes differ.
     """
-    if not folder.is_dir():
-        raise DataError(f"folder {folder} does not exist; give the path of a folder with one sub-folder a class")
+    folder = existing_folder(path, "the path of a folder with one sub-folder a class")
     train_folder = folder / "train"
     if not train_folder.is_dir():
         return Tree(train=_classes(folder), train_folder=folder, test=None, test_folder=folder)

@@ -11,6 +11,7 @@ from torch import Tensor
 from gradscope.config import Parquet
 from gradscope.data import parquet_file
 from gradscope.data.dataset import Progress, Source, Split
+from gradscope.data.folder_tree import existing_folder
 from gradscope.data.pictures import decode_both
 from gradscope.errors import DataError
 
@@ -28,9 +29,7 @@ class _Table:
 
 def read_parquet(settings: Parquet, progress: Progress) -> Source:
     """The pictures of both files; class names from the schema's metadata, else the numbers themselves."""
-    folder = Path(settings.path)
-    if not folder.is_dir():
-        raise DataError(f"folder {folder} does not exist; give a folder with train.parquet and test.parquet")
+    folder = existing_folder(settings.path, "a folder with train.parquet and test.parquet")
     train, test = (_read(folder / f"{split}.parquet", settings.label) for split in ("train", "test"))
     images, test_images = decode_both(train.pictures, test.pictures, (train.row, test.row), None, progress)
     return Source(
@@ -60,7 +59,7 @@ def _read(path: Path, wanted: str | None) -> _Table:
         path=path,
         pictures=_pictures(table[image], path),
         labels=_labels(table[label], label, path),
-        names=parquet_file.class_names(schema, label),
+        names=parquet_file.class_names(schema, label, str(path)),
     )
 
 

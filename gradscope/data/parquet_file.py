@@ -41,13 +41,15 @@ def label_column(schema: pa.Schema, wanted: str | None, name: str) -> str:
     return found
 
 
-def class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
+def class_names(schema: pa.Schema, label: str, name: str) -> tuple[str, ...] | None:
     """The names that the schema's `huggingface` metadata gives to a label column; None where it gives none."""
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
         return None
-    feature = json.loads(text).get("info", {}).get("features", {}).get(label, {})
-    names = feature.get("names")
+    try:
+        names = json.loads(text).get("info", {}).get("features", {}).get(label, {}).get("names")
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"the huggingface metadata of {name} are no JSON of the usual form; write it again") from error
     return tuple(str(n) for n in names) if names else None
 
 

@@ -102,7 +102,7 @@ def _pixels(
 
 def _read(picture: Encoded, name: str, size: int | None) -> Image.Image:
     try:
-        image = Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture)
+        image = Image.open(BytesIO(picture if isinstance(picture, bytes) else picture.read_bytes()))
         image.load()
     except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError for a broken file
         raise DataError(f"{name} cannot be read as a picture ({error}); replace or remove it") from error

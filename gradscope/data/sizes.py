@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ def _shapes(settings: Shapes) -> _Known:
 def _folder(settings: Folder) -> _Known:
     from gradscope.data.folder_tree import find_pictures
 
-    tree = find_pictures(Path(settings.path))
+    tree = find_pictures(settings.path)
     heads = [paths[0] for paths in tree.train.values()]
     shape = _picture_shape([Path(p).read_bytes() for p in heads[:_PROBED]])
     n_train = sum(len(paths) for paths in tree.train.values())
@@ -96,18 +97,21 @@ def _parquet(settings: Parquet) -> _Known:
     import pyarrow.parquet
 
     from gradscope.data import parquet_file
+    from gradscope.data.folder_tree import existing_folder
 
-    file = pyarrow.parquet.ParquetFile(Path(settings.path) / "train.parquet")
-    image = parquet_file.image_column(file.schema_arrow, settings.path)
-    label = parquet_file.label_column(file.schema_arrow, settings.label, settings.path)
-    rows = next(file.iter_batches(batch_size=_PROBED, columns=[image]))
-    names = parquet_file.class_names(file.schema_arrow, label)
-    top = pyarrow.compute.max(file.read(columns=[label])[label]).as_py()
-    return _Known(
-        shape=_picture_shape(parquet_file.encoded(rows[image])),
-        n_classes=len(names) if names else top + 1,
-        n_pool=file.metadata.num_rows,
-    )
+    folder = existing_folder(settings.path, "a folder with train.parquet and test.parquet")
+    with pyarrow.parquet.ParquetFile(folder / "train.parquet") as file:
+        schema = file.schema_arrow
+        image = parquet_file.image_column(schema, settings.path)
+        label = parquet_file.label_column(schema, settings.label, settings.path)
+        names = parquet_file.class_names(schema, label, settings.path)
+        (rows,) = islice(file.iter_batches(batch_size=_PROBED, columns=[image]), 1)
+        labels = pyarrow.compute.unique(file.read(columns=[label])[label]).to_pylist() if names is None else ()
+        return _Known(
+            shape=_picture_shape(parquet_file.encoded(rows[image])),
+            n_classes=len(names) if names else 1 + max(k for k in labels if k is not None),
+            n_pool=file.metadata.num_rows,
+        )
 
 
 _PROBED = 64  # a colour set may begin with a few grey pictures

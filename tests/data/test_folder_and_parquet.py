@@ -158,6 +158,24 @@ def test_too_few_pictures_to_hold_out_a_test_are_refused(tmp_path: Path) -> None
 def test_the_size_of_a_folder_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     assert data_shape(Folder(path=str(tmp_path / "gone"))) is None
     assert data_shape(Parquet(path=str(tmp_path / "gone"))) is None
+    assert data_shape(Parquet(path=str(tmp_path))) is None
+    write_parquet(tmp_path / "train.parquet", [], [])
+    assert data_shape(Parquet(path=str(tmp_path))) is None
+    (tmp_path / "train.parquet").write_bytes(b"hello")
+    assert data_shape(Parquet(path=str(tmp_path))) is None
+
+
+@pytest.mark.parametrize("settings", [Folder(), Parquet()], ids=["folder", "parquet"])
+def test_an_empty_path_is_refused_and_does_not_mean_this_folder(settings: Folder | Parquet) -> None:
+    assert data_shape(settings) is None
+    with pytest.raises(DataError, match=r"data\.path is empty; give"):
+        load(settings, seed=0)
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_of(tmp_path / "pets")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load(Folder(path="~/pets"), seed=0).train) == 18
 
 
 def test_large_pictures_decoded_by_several_threads_keep_their_order() -> None:
@@ -279,6 +297,12 @@ BAD_PARQUETS: dict[str, tuple[Spoil, str]] = {
         r"train\.parquet has labels 0\.\.2 for 2 classes",
     ),
     "negative label": (lambda p: write_parquet(p / "test.parquet", [0, -1]), r"test\.parquet has labels -1\.\.0"),
+    "damaged class names": (
+        lambda p: pq.write_table(
+            pq.read_table(p / "train.parquet").replace_schema_metadata({"huggingface": "{"}), p / "train.parquet"
+        ),
+        r"the huggingface metadata of .*train\.parquet are no JSON",
+    ),
     "no rows": (lambda p: write_parquet(p / "test.parquet", [], []), r"test\.parquet"),
 }
 

@@ -1,11 +1,17 @@
 """Splits, checks, fingerprints: what every source goes through."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 import torch
 
+import gradscope.data
+import gradscope.methods
+import gradscope.models
 from gradscope.config import Digits, Shapes, data_classes
 from gradscope.data import load
 from gradscope.data.dataset import Source, Split
@@ -150,6 +156,19 @@ def test_a_dataset_moves_to_a_device_whole() -> None:
 
 def test_the_steps_of_an_epoch_round_up() -> None:
     assert [steps_per_epoch(n, 50) for n in (49, 50, 51)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("package", [gradscope.data, gradscope.models, gradscope.methods], ids=lambda p: p.__name__)
+def test_no_file_of_a_package_hides_a_name_that_the_package_offers(package: ModuleType) -> None:
+    for file in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{file.name}")
+    assert not any(isinstance(getattr(package, name), ModuleType) for name in package.__all__)
+
+
+def test_a_name_that_a_package_does_not_offer_is_an_attribute_error() -> None:
+    for package in (gradscope.data, gradscope.models):
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+            package.nothing  # noqa: B018
 
 
 def test_asking_for_sizes_needs_no_torch_and_digits_need_no_torchvision() -> None:
