@@ -76,6 +76,7 @@ class Passes:
 
     def _after_layer(self, layer: Watched, module: nn.Module, inputs: object, output: object) -> None:
         tensor = _first_tensor(output)
+        self._latest = None
         if tensor is None or not self._counts(layer):
             return
         with self._timer:
@@ -94,7 +95,7 @@ class Passes:
 
     def _after_activation(self, module: nn.Module, inputs: object, output: object) -> None:
         layer, tensor = self._latest, _first_tensor(output)
-        if layer is None or tensor is None or not self._counts(None):
+        if layer is None or tensor is None:
             return
         with self._timer, torch.no_grad():
             self._latest = None
@@ -107,11 +108,11 @@ class Passes:
                 alive = _alive(tensor.detach(), layer.module)
                 seen.alive = alive if seen.alive is None or seen.alive.shape != alive.shape else seen.alive | alive
 
-    def _counts(self, layer: Watched | None) -> bool:
+    def _counts(self, layer: Watched) -> bool:
         if not (torch.is_grad_enabled() and self._model.training):
             return False
-        again = torch._C._current_graph_task_id() != -1  # inside a backward pass: a checkpoint computed once more
-        return not (again and (layer is None or layer in self._seen))
+        in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing runs the forward pass once more
+        return not (in_backward and layer in self._seen)
 
 
 def _first_tensor(output: object) -> Tensor | None:
