@@ -38,10 +38,8 @@ def of_profile(profile: pd.DataFrame) -> Decay:
     layer = measured["layer"].to_numpy(dtype=np.float64)
     rms = measured["rms"].to_numpy(dtype=np.float64)
     slope, intercept, r2 = fit(layer, rms)
-    verdict = _verdict(measured["name"].tolist(), layer, rms, slope)
     broken = int((measured[["nan", "pos_inf", "neg_inf"]].sum(axis=1) > 0).sum())
-    if broken:
-        verdict = f"not finite in {_layers(broken)}"
+    verdict = f"not finite in {_layers(broken)}" if broken else _verdict(measured["name"].tolist(), layer, rms, slope)
     return Decay(factor=10.0**-slope, r2=r2, slope=slope, intercept=intercept, verdict=verdict)
 
 

@@ -13,6 +13,7 @@ from gradscope.figures.style import (
     PALETTE,
     SMALL_HEIGHT,
     empty,
+    heading,
     log_axis,
     ticks,
 )
@@ -54,7 +55,7 @@ def update_ratio(
     rect = band.mark_rect(color=HEALTHY, opacity=0.1).encode(
         y=y, y2="upper:Q", tooltip=alt.value("healthy: 10⁻⁴ to 10⁻²")
     )
-    chart: alt.LayerChart = alt.layer(rect, line).properties(height=height, title=title)
+    chart: alt.LayerChart = alt.layer(rect, line, height=height, title=heading(title))
     return chart
 
 
@@ -84,7 +85,7 @@ def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> alt.
     y = alt.Y("share:Q", axis=alt.Axis(title="share", format="~%", tickCount=5), scale=alt.Scale(domain=[0, 1]))
     tooltip = ["what:N", alt.Tooltip("step:Q", format=",d"), alt.Tooltip("share:Q", format=".2%")]
     chart: alt.Chart = (
-        alt.Chart(tidy, height=height, title=title)
+        alt.Chart(tidy, height=height, title=heading(title))
         .mark_line(strokeWidth=2)
         .encode(x=_x(), y=y, color=colour, strokeDash=dash, tooltip=tooltip)
     )

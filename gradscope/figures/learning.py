@@ -12,6 +12,7 @@ from gradscope.figures.style import (
     NONFINITE,
     RunStyle,
     empty,
+    heading,
     labelled,
     mark_legend,
     run_colour,
@@ -60,7 +61,9 @@ def learning_curve(
     ]
     if rows["broken"].any():
         parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
-    chart: alt.LayerChart | alt.Chart = alt.layer(*parts, height=height, title=text).resolve_scale(shape="independent")
+    chart: alt.LayerChart | alt.Chart = alt.layer(*parts, height=height, title=heading(text)).resolve_scale(
+        shape="independent"
+    )
     return chart
 
 

@@ -81,9 +81,9 @@ def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
 
 
 def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
-    """Marker by run."""
+    """Marker by run; the legend shows the colours."""
     scale = alt.Scale(domain=[s.label for s in runs.values()], range=[s.shape for s in runs.values()])
-    return alt.Shape("label:N", scale=scale, legend=_run_legend())
+    return alt.Shape("label:N", scale=scale, legend=None)
 
 
 def _run_legend() -> alt.Legend:
@@ -92,7 +92,12 @@ def _run_legend() -> alt.Legend:
 
 def mark_legend() -> alt.Legend:
     """Of the marks that stand for what a log axis cannot hold."""
-    return alt.Legend(title=None, orient="bottom", direction="horizontal", symbolSize=90)
+    return alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=90)
+
+
+def heading(text: str) -> alt.TitleParams:
+    """A figure's title, close to what it names."""
+    return alt.TitleParams(text, anchor="start", offset=6)
 
 
 def log_axis(exponents: Iterable[int], title: str, base: int = 10) -> alt.Axis:
@@ -149,7 +154,7 @@ def empty(title: str, height: int = HEIGHT) -> alt.Chart:
     """A figure that has nothing to show, and says so."""
     note = pd.DataFrame({"text": ["nothing recorded"]})
     chart: alt.Chart = (
-        alt.Chart(note, title=title, height=height)
+        alt.Chart(note, title=heading(title), height=height)
         .mark_text(color=NEUTRAL, fontSize=14)
         .encode(text="text:N", tooltip=alt.value(None))
     )

@@ -1,0 +1,44 @@
+"""The dashboard's frame: store, navigation, choice of runs. Started by `gradscope ui` or `streamlit run app.py`."""
+
+import streamlit as st
+
+from pages.frame import choice, source
+
+st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
+
+navigation = st.navigation(
+    {
+        "Runs": [
+            st.Page("pages/runs/1_Runs.py", title="Runs", icon=":material/list:", url_path="runs", default=True),
+            st.Page("pages/runs/2_Launch.py", title="Launch", icon=":material/rocket_launch:", url_path="launch"),
+        ],
+        "Observe": [
+            st.Page(
+                "pages/observe/1_Gradient_decay.py",
+                title="Gradient decay",
+                icon=":material/trending_down:",
+                url_path="gradient_decay",
+            ),
+            st.Page(
+                "pages/observe/2_Layers_over_time.py",
+                title="Layers over time",
+                icon=":material/grid_on:",
+                url_path="layers_over_time",
+            ),
+            st.Page(
+                "pages/observe/3_Learning_curves.py",
+                title="Learning curves",
+                icon=":material/show_chart:",
+                url_path="learning_curves",
+            ),
+        ],
+        "Compare": [
+            st.Page(
+                "pages/compare/1_Compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
+            ),
+        ],
+    }
+)
+
+choice.sidebar(source.the_store())
+navigation.run()

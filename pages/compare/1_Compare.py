@@ -1,0 +1,113 @@
+"""What is different, and what did it change?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from gradscope.analysis import decay
+from gradscope.analysis.curves import smoothed
+from gradscope.analysis.settings import differing, side_by_side
+from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
+from gradscope.figures.decay import gradient_decay
+from gradscope.figures.histograms import histogram_lines
+from gradscope.figures.learning import learning_curve
+from gradscope.figures.style import RunStyle
+from gradscope.records import Kind, Run
+from pages.frame import address, choice, show, source
+
+KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
+HOW = """
+Above, the newest gradient of every layer and the accuracy, validation dashed: a run whose line on the left falls
+towards the input usually lags on the right. The table lists the settings in which the runs differ, and what came of it.
+Below, the same layer of every run: a histogram further to the left has smaller values, by a factor of two a unit.
+"""
+
+
+def results(runs: list[Run], profile: pd.DataFrame) -> dict[int, dict[str, str]]:
+    """What came of each run, as texts."""
+    found = {}
+    for run in runs:
+        own = profile[profile["run"] == run.id]
+        seen = decay.of_profile(own) if len(own) else None
+        taken = (run.ended - run.started).total_seconds() if run.ended and run.started else None
+        found[run.id] = {
+            "status": choice.status_text(run),
+            "best validation accuracy": percent(run.results.best_val_accuracy),
+            "test accuracy": percent(run.results.test_accuracy),
+            "gradient a layer": f"\N{MULTIPLICATION SIGN}{significant(seen.factor)}" if seen else UNKNOWN,
+            "gradient": seen.verdict if seen else UNKNOWN,
+            "parameters": significant(run.n_parameters),
+            "time": duration(taken),
+        }
+    return found
+
+
+def table(runs: list[Run], profile: pd.DataFrame, looks: Mapping[int, RunStyle]) -> pd.DataFrame:
+    """Results first, then settings; a column a run."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        hide = st.toggle("Hide equal settings", value=True, key="hide", bind="query-params")
+    settings = side_by_side({run.id: run.config for run in runs})
+    settings = differing(settings) if hide else settings
+    outcome = pd.DataFrame(results(runs, profile))
+    whole = pd.concat([outcome, settings]).rename(columns={run.id: looks[run.id].label for run in runs})
+    shown = whole.rename_axis("setting or result").reset_index()
+    height = min(36 * (len(shown) + 1) + 2, 520)
+    st.dataframe(shown, hide_index=True, key="compare_table", height=height)
+    if hide and settings.empty and len(runs) > 1:
+        st.caption("These runs have the same settings.")
+    return shown
+
+
+def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
+    """The histograms of one layer of every run."""
+    layers = source.layers(store, runs)
+    names = list(dict.fromkeys(layers["name"]))
+    if not names:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        address.seed("layer_name", names, names[0])
+        name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
+        address.seed("kind", KINDS, KINDS[0])
+        kind = st.segmented_control("What", KINDS, key="kind", required=True, bind="query-params")
+    chosen_kind = Kind(kind or KINDS[0])
+    counts = {}
+    for run in runs:
+        at = layers.loc[(layers["run"] == run.id) & (layers["name"] == name), "layer"]
+        if len(at):
+            steps, found = source.histograms(store, run, int(at.iloc[0]), chosen_kind)
+            counts[run.id] = found[-1] if len(steps) else np.zeros(0, dtype=np.int64)
+    figure = histogram_lines(
+        {run: c for run, c in counts.items() if c.any()}, looks, what=chosen_kind.value, height=280
+    )
+    show.chart(figure, "same_layer", f"magnitudes of {name} in {len(counts)} runs")
+    lacking = [looks[run.id].label for run in runs if run.id not in counts]
+    if lacking:
+        st.caption(f"Without a layer {name}: {', '.join(lacking)}.")
+
+
+store = source.the_store()
+show.header("Compare", __doc__)
+runs_shown = show.runs_or_next_step(store, "comparison")
+
+
+def draw(runs: list[Run]) -> None:
+    """Everything that moves."""
+    show.live_badge(runs)
+    looks = choice.look(runs)
+    profile = source.profile(store, runs, Kind.GRADIENT)
+    left, right = st.columns(2)
+    with left:
+        figure = gradient_decay(profile, looks, relative=True, height=270, title="Gradient against depth")
+        show.chart(figure, "compare_decay", "gradient RMS against relative depth")
+    with right:
+        metrics = source.metrics(store, runs, ("train_accuracy", "val_accuracy", "accuracy"), 200)
+        curve = learning_curve(smoothed(metrics, 0.0), looks, what="accuracy", height=270)
+        show.chart(curve, "compare_accuracy", "accuracy against step")
+    shown = table(runs, profile, looks)
+    same_layer(runs, looks)
+    show.how_to_read(HOW, shown, "compare")
+
+
+show.live(store, draw)

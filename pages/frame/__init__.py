@@ -1,0 +1,1 @@
+"""What the pages share: the store, the choice of runs, the live refresh, how a figure is shown."""

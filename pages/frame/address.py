@@ -1,0 +1,40 @@
+"""Choices in the address: what a deep link asks for becomes a widget's first value.
+
+A widget bound to the address writes the text of its option there, such as `runs=3 tanh-pn`. People and other pages also
+write `runs=3`, and a run may have been renamed since: both are understood here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import streamlit as st
+
+Option = TypeVar("Option")
+
+
+def wanted(key: str, options: Sequence[Option], text: Callable[[Option], str] = str) -> list[Option]:
+    """The options that the address names under a key: by their text, or by the number that the text begins with."""
+    by_text = {text(option): option for option in options}
+    by_number = {_number(str(option)): option for option in options if _number(str(option)) is not None}
+    found = []
+    for given in st.query_params.get_all(key):
+        option = by_text.get(given, by_number.get(_number(given)))
+        if option is not None and option not in found:
+            found.append(option)
+    return found
+
+
+def _number(text: str) -> int | None:
+    first = text.split(" ")[0]
+    return int(first) if first.isdecimal() else None
+
+
+def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[Option], str] = str) -> None:
+    """Give the widget of that key a value that is among its options: the one it has, the address's, or the default."""
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = next(iter(wanted(key, options, text)), default)
+
+
+def nearest_step(steps: Sequence[int], step: int) -> int:
+    """The recorded step nearest at or below; the first if there is none below."""
+    return max((s for s in steps if s <= step), default=steps[0])

@@ -1,0 +1,102 @@
+"""The runs shown: chosen once in the sidebar, the same on every page."""
+
+import html
+
+import streamlit as st
+
+from gradscope.figures.style import RunStyle, styles
+from gradscope.records import Run, Status
+from gradscope.store import Store, read
+from pages.frame import address
+from pages.frame.chips import chip
+
+FIRST, MOST = 4, 10
+
+ICONS = {
+    Status.QUEUED: "◌",
+    Status.RUNNING: "●",
+    Status.STOPPING: "◐",
+    Status.STOPPED: "■",
+    Status.COMPLETED: "✓",
+    Status.FAILED: "✕",
+    Status.DIVERGED: "∞",
+    Status.LOST: "?",
+}
+"""A sign for each status, always beside its word."""
+
+
+def status_text(run: Run) -> str:
+    """Icon and word."""
+    return f"{ICONS[run.status]} {run.status.value}"
+
+
+def text_of(run: Run) -> str:
+    """How a run is named in a choice: its id, then its name."""
+    return f"{run.id} {run.name}"
+
+
+def sidebar(store: Store) -> None:
+    """Draw the choice; newest runs first, ten at most."""
+    runs = {run.id: run for run in read.runs(store)}
+    _settle(runs)
+    with st.sidebar:
+        st.multiselect(
+            f"Runs shown ({MOST} at most)",
+            list(runs),
+            key="runs",
+            format_func=lambda i: text_of(runs[i]) if i in runs else str(i),
+            max_selections=MOST,
+            select_all=False,
+            bind="query-params",
+            placeholder="Choose runs" if runs else "No run yet",
+            on_change=_touched,
+        )
+        shown = [runs[i] for i in st.session_state["runs"] if i in runs]
+        known = look(shown)
+        st.html("".join(_line(run, known[run.id]) for run in shown))
+
+
+def _touched() -> None:
+    st.session_state["runs_touched"] = True
+
+
+def _settle(runs: dict[int, Run]) -> None:
+    """Keep what was chosen and still exists; at first what the address names, else the newest."""
+    kept = [i for i in st.session_state.get("runs", []) if i in runs]
+    if not kept and not st.session_state.get("runs_touched"):
+        named = address.wanted("runs", list(runs), lambda i: text_of(runs[i]))
+        kept = named[:MOST] or list(runs)[:FIRST]
+    st.session_state["runs"] = kept
+
+
+def _line(run: Run, style: RunStyle) -> str:
+    name, status = html.escape(style.label), html.escape(status_text(run))
+    return (
+        f'<div data-testid="shown-{run.id}" style="display:flex;gap:.5em;align-items:center;font-size:.85em">'
+        f'<img src="{chip(style)}" alt="" width="34" height="14"><span style="flex:1">{name}</span>'
+        f"<span>{status}</span></div>"
+    )
+
+
+def look(runs: list[Run]) -> dict[int, RunStyle]:
+    """How each run is drawn."""
+    return styles({run.id: run.name for run in sorted(runs, key=lambda r: r.id)})
+
+
+def chosen(store: Store) -> list[Run]:
+    """The runs shown, as they are now, by id; on a page without the frame what the address names, else the newest."""
+    runs = {run.id: run for run in read.runs(store)}
+    if "runs" not in st.session_state:
+        _settle(runs)
+    return [runs[i] for i in sorted(st.session_state["runs"]) if i in runs]
+
+
+def show_only(ids: list[int]) -> None:
+    """From a callback, before the sidebar is drawn: show these runs."""
+    st.session_state["runs"] = ids[:MOST]
+    _touched()
+
+
+def any_run(store: Store) -> bool:
+    """Whether the store holds a run at all."""
+    return read.fingerprint(store)[0] > 0

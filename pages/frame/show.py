@@ -1,0 +1,107 @@
+"""How a page looks: its title and question, a figure with its key, an empty state, the live refresh."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from gradscope import jobs
+from gradscope.analysis.wording import count
+from gradscope.records import Run
+from gradscope.store import Store
+from pages.frame import choice
+
+RUNS = "pages/runs/1_Runs.py"
+LAUNCH = "pages/runs/2_Launch.py"
+DECAY = "pages/observe/1_Gradient_decay.py"
+LAYERS = "pages/observe/2_Layers_over_time.py"
+CURVES = "pages/observe/3_Learning_curves.py"
+COMPARE = "pages/compare/1_Compare.py"
+
+
+def header(title: str, question: str | None) -> None:
+    """The page's name and the one question that it answers."""
+    st.title(title, anchor=False)
+    st.caption((question or "").strip().splitlines()[0])
+
+
+def nothing(message: str, page: str, label: str) -> None:
+    """An empty state: what would be here, and a button to what brings it. Nothing follows."""
+    st.info(message, icon=":material/info:")
+    if st.button(label, type="primary", key=f"next-{label}"):
+        st.switch_page(page)
+    st.stop()
+
+
+def runs_or_next_step(store: Store, what: str) -> list[Run]:
+    """The runs shown; where there are none, the next step."""
+    runs = choice.chosen(store)
+    if runs:
+        return runs
+    if choice.any_run(store):
+        nothing(f"No run is chosen, so there is no {what} to show. Choose runs at the left.", RUNS, "See all runs")
+    nothing(
+        f"No run yet: {what} will be here as soon as one trains. `make demo` trains five small ones in under a minute.",
+        LAUNCH,
+        "Launch a run",
+    )
+    return []
+
+
+def chart(figure: alt.TopLevelMixin, key: str, alternative: str, on_select: Callable[[], None] | None = None) -> None:
+    """A figure that stays the same element when its data change; on_select makes its `pick` call back."""
+    more: dict[str, Any] = {"on_select": on_select, "selection_mode": "pick"} if on_select else {}
+    st.altair_chart(figure, width="stretch", key=key, alt=alternative, **more)
+
+
+def picked(key: str) -> dict[str, Any]:  # Any: the fields of the selection
+    """The point or cell last clicked in the figure of that key; empty if there is none."""
+    state = st.session_state.get(key)
+    points = state["selection"].get("pick", []) if state else []
+    return dict(points[0]) if points else {}
+
+
+def how_to_read(text: str, data: pd.DataFrame, file: str) -> None:
+    """Three sentences under a figure, and its numbers to take away."""
+    with st.expander("How to read this", icon=":material/help:"):
+        st.markdown(text)
+        st.download_button(
+            "Data as CSV",
+            lambda: data.to_csv(index=False),
+            f"{file}.csv",
+            "text/csv",
+            key=f"csv-{file}",
+            on_click="ignore",
+            icon=":material/download:",
+            type="tertiary",
+        )
+        st.caption("The picture itself as PNG or SVG: the menu at its upper right corner.")
+
+
+def live_badge(runs: Sequence[Run]) -> None:
+    """Says whether what is shown still moves."""
+    going = [r for r in runs if r.status.is_alive]
+    waiting = [r for r in runs if not r.status.is_final and not r.status.is_alive]
+    if going:
+        step = max(r.progress.last_step for r in going)
+        st.badge(f"live, step {count(step)}", icon=":material/sensors:", color="green")
+    elif waiting:
+        st.badge("waiting to start", icon=":material/hourglass_empty:", color="orange")
+
+
+def live(store: Store, draw: Callable[[list[Run]], None], every: float = 1.0, moving: bool = False) -> None:
+    """Draw the runs shown, and again every so many seconds as long as one of them is unfinished, or the page moves."""
+    runs = choice.chosen(store)
+    before = {run.id: run.status for run in runs}
+
+    def tick() -> None:
+        jobs.reap(store)
+        fresh = choice.chosen(store)
+        draw(fresh)
+        if {run.id: run.status for run in fresh} != before:
+            st.rerun()
+
+    unfinished = any(not run.status.is_final for run in runs)
+    st.fragment(tick, run_every=every if unfinished or moving else None)()

@@ -1,0 +1,89 @@
+"""The store that the dashboard shows, and its reads, cached until something in the runs changes."""
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from gradscope.errors import StoreError
+from gradscope.paths import is_url, store_name
+from gradscope.records import Kind, Run
+from gradscope.store import Store, open_store, read
+
+Key = tuple[object, ...]
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _opened(name: str, identity: int | None) -> Store:
+    # what the imports made will live until the end: no later collection needs to look at it
+    gc.collect()
+    gc.freeze()
+    return open_store(name, create=True)
+
+
+def the_store() -> Store:
+    """The store named by GRADSCOPE_STORE, made if it is missing; a page without a usable one shows why and stops."""
+    name = store_name()
+    try:
+        return _opened(name, _identity(name))
+    except StoreError as error:
+        st.error(f"The store cannot be used: {error}.", icon=":material/database_off:")
+        st.stop()
+
+
+def _identity(name: str) -> int | None:
+    """Tells a file from another one of the same name."""
+    path = Path(name)
+    return path.stat().st_ino if not is_url(name) and path.exists() else None
+
+
+def _key(store: Store, runs: Sequence[Run]) -> Key:
+    return store.name, _identity(store.name), *((run.id, run.revision) for run in runs)
+
+
+def _ids(runs: Sequence[Run]) -> tuple[int, ...]:
+    return tuple(run.id for run in runs)
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _cached(_question: Any, _store: Store, name: str, key: Key, *arguments: Any) -> Any:  # Any: each read's own
+    return _question(_store, *arguments)
+
+
+def profile(store: Store, runs: Sequence[Run], kind: Kind, step: int | None = None) -> pd.DataFrame:
+    """See gradscope.store.read.profile."""
+    return _cached(read.profile, store, "profile", _key(store, runs), _ids(runs), kind, step)
+
+
+def metrics(store: Store, runs: Sequence[Run], names: tuple[str, ...], max_points: int = 1000) -> pd.DataFrame:
+    """See gradscope.store.read.metrics."""
+    return _cached(read.metrics, store, "metrics", _key(store, runs), _ids(runs), names, max_points)
+
+
+def layers(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+    """See gradscope.store.read.layers."""
+    return _cached(read.layers, store, "layers", _key(store, runs), _ids(runs))
+
+
+def layer_map(store: Store, run: Run, kind: Kind, max_steps: int) -> pd.DataFrame:
+    """See gradscope.store.read.layer_map."""
+    return _cached(read.layer_map, store, "layer_map", _key(store, [run]), run.id, kind, max_steps)
+
+
+def update_ratio(store: Store, run: Run, layer: int) -> pd.DataFrame:
+    """See gradscope.store.read.update_ratio."""
+    return _cached(read.update_ratio, store, "update_ratio", _key(store, [run]), run.id, layer)
+
+
+def histograms(store: Store, run: Run, layer: int, kind: Kind) -> Any:  # Any: cached pair of arrays
+    """See gradscope.store.read.histograms."""
+    return _cached(read.histograms, store, "histograms", _key(store, [run]), run.id, layer, kind)
+
+
+def steps(store: Store, runs: Sequence[Run], at_most: int = 400) -> list[int]:
+    """Recorded steps of the runs together, thinned."""
+    found = _cached(read.steps, store, "steps", _key(store, runs), _ids(runs))
+    return read.thinned(sorted(int(s) for s in found["step"].unique()), at_most)

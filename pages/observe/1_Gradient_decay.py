@@ -1,0 +1,160 @@
+"""Does the gradient reach the first layer?"""
+
+import pandas as pd
+import streamlit as st
+
+from gradscope.analysis import decay
+from gradscope.analysis.wording import UNKNOWN, count, significant
+from gradscope.figures.decay import gradient_decay
+from gradscope.figures.style import RunStyle, log_span
+from gradscope.records import Kind, Run
+from pages.frame import address, choice, show, source
+from pages.frame.chips import chip
+
+KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
+PLAY_SECONDS = 0.5
+HOW = """
+Each point is a layer, the input at the left: its height is the RMS of what was chosen above, on a log axis.
+**Healthy** is flat and inside the green band, a factor of ten around the output layer. **Vanishing** falls towards the
+left as a straight line, a constant factor a layer: the first layers hardly learn. **Exploding** rises towards the left
+until it is no longer finite. Exact zeros and values that are not finite cannot stand on a log axis: they have marks of
+their own below it. A small weight gradient alone may also come from small activations: look at signal and activation
+too. A click on a point opens that layer over time.
+"""
+
+
+def pause() -> None:
+    """Stop playing where it is."""
+    st.session_state["step"] = st.session_state.get("play_at", st.session_state.get("step"))
+    st.session_state["playing"] = False
+
+
+def play() -> None:
+    """Go through the steps from the one shown, or from the first if that is the last."""
+    st.session_state["playing"], st.session_state["follow"] = True, False
+    st.session_state["play_at"] = st.session_state.get("step")
+
+
+def choose_step() -> None:
+    """A step chosen by hand ends the following."""
+    st.session_state["follow"] = False
+
+
+def open_layer() -> None:
+    """A clicked point: the layer's own page, of the same run and kind."""
+    point = show.picked("decay")
+    if point:
+        st.session_state["layers_of"] = (int(point["run"]), int(point["layer"]))
+
+
+def controls(live: bool) -> tuple[Kind, bool]:
+    """The row above the figure."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        address.seed("kind", KINDS, KINDS[0])
+        kind = st.segmented_control(
+            "What", KINDS, key="kind", default=None, required=True, bind="query-params", label_visibility="collapsed"
+        )
+        address.seed("depth", ["depth", "relative"], "depth")
+        depth = st.segmented_control(
+            "Depth",
+            ["depth", "relative"],
+            key="depth",
+            required=True,
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        playing = st.session_state.get("playing", False)
+        st.button(
+            "Pause" if playing else "Play",
+            icon=":material/pause:" if playing else ":material/play_arrow:",
+            on_click=pause if playing else play,
+            key="play",
+        )
+        if live:
+            st.session_state.setdefault("follow", "step" not in st.query_params)
+            st.toggle("Follow", key="follow", help="Always show the newest step of a run in training")
+    return Kind(kind or KINDS[0]), depth == "relative"
+
+
+def step_to_show(steps: list[int], live: bool) -> int:
+    """The slider, or where the playing is."""
+    last = steps[-1]
+    if st.session_state.get("playing"):
+        at = st.session_state.get("play_at") or last
+        later = [s for s in steps if s > at]
+        at = steps[0] if at >= last and not st.session_state.get("replayed") else later[0] if later else last
+        st.session_state["play_at"], st.session_state["replayed"] = at, True
+        st.progress((steps.index(at) + 1) / len(steps), text=f"step {count(at)} of {count(last)}")
+        if at == last:
+            st.session_state["replayed"] = False
+            pause()
+        return at
+    st.session_state["replayed"] = False
+    if live and st.session_state.get("follow"):
+        st.session_state["step"] = last
+    elif st.session_state.get("step") not in steps:
+        named = st.query_params.get("step", "")
+        before = st.session_state.get("step") or (int(named) if named.isdecimal() else last)
+        st.session_state["step"] = address.nearest_step(steps, before)
+    if len(steps) < 2:
+        return last
+    return st.select_slider(
+        "Step", steps, value=last, key="step", bind="query-params", on_change=choose_step, format_func=str
+    )
+
+
+def table(profile: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) -> None:
+    """A line a run: factor, verdict, fit, step."""
+    rows = []
+    for run in runs:
+        own = profile[profile["run"] == run.id]
+        if own.empty:
+            rows.append((chip(looks[run.id]), looks[run.id].label, UNKNOWN, "nothing recorded yet", UNKNOWN, UNKNOWN))
+            continue
+        found = decay.of_profile(own)
+        factor = f"\N{MULTIPLICATION SIGN}{significant(found.factor)}" if found.factor == found.factor else UNKNOWN
+        step = count(int(own["step"].max()))
+        rows.append((chip(looks[run.id]), looks[run.id].label, factor, found.verdict, significant(found.r2), step))
+    frame = pd.DataFrame(rows, columns=["", "run", "a layer", "verdict", "R²", "step"])
+    config = {
+        "": st.column_config.ImageColumn(width=50),
+        "a layer": st.column_config.TextColumn(help="By what the RMS is multiplied at each layer towards the input"),
+        "R²": st.column_config.TextColumn(help="How well a straight line on the log axis fits, at most 1"),
+    }
+    st.dataframe(frame, hide_index=True, column_config=config, key="decay_table", width="stretch")
+
+
+store = source.the_store()
+show.header("Gradient decay", __doc__)
+runs_shown = show.runs_or_next_step(store, "gradient")
+is_live = any(not run.status.is_final for run in runs_shown)
+chosen_kind, is_relative = controls(is_live)
+
+
+def draw(runs: list[Run]) -> None:
+    """Everything that moves."""
+    if "layers_of" in st.session_state:
+        run, layer = st.session_state.pop("layers_of")
+        st.session_state["run"], st.session_state["layer"] = run, layer
+        st.switch_page(show.LAYERS)
+    show.live_badge(runs)
+    steps = source.steps(store, runs)
+    if not steps:
+        st.info("None of these runs has recorded a layer yet; the first record comes with the first step.")
+        return
+    step = step_to_show(steps, is_live)
+    looks = choice.look(runs)
+    profile = source.profile(store, runs, chosen_kind, step)
+    span = log_span(source.layer_map(store, run, chosen_kind, 24) for run in runs)
+    figure = gradient_decay(profile, looks, kind=chosen_kind, relative=is_relative, span=span, height=370)
+    show.chart(figure, "decay", f"{chosen_kind} RMS against depth of {len(runs)} runs", open_layer)
+    table(profile, runs, looks)
+    show.how_to_read(HOW, profile, "gradient_decay")
+    if st.session_state.get("was_playing") and not st.session_state.get("playing"):
+        st.session_state["was_playing"] = False
+        st.rerun()
+
+
+if st.session_state.get("playing"):
+    st.session_state["was_playing"] = True
+show.live(store, draw, PLAY_SECONDS if st.session_state.get("playing") else 1.0, st.session_state.get("playing", False))
