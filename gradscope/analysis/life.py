@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from gradscope.records import Run
+from gradscope.records import Run, Status
 
 
 def share_done(run: Run) -> float | None:
     """Share in 0..1 of the run's steps that are behind it; None if it is not known how many there are."""
+    if run.status is Status.COMPLETED:
+        return 1.0
     total = run.progress.total_steps
     if not total:
         return None

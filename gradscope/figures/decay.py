@@ -15,7 +15,7 @@ from gradscope.figures.style import (
     ZERO,
     RunStyle,
     empty,
-    heading,
+    finished,
     labelled,
     log_axis,
     log_span,
@@ -82,9 +82,7 @@ def gradient_decay(
     parts = [*_band(rows, low, high, y), _lines(rows, runs, relative, y), _points(rows, runs, relative, y)]
     if special:
         parts += [_floors(floor, pit), _specials(rows, runs, relative, y)]
-    chart: alt.LayerChart | alt.Chart = alt.layer(*parts, height=height, title=heading(text)).resolve_scale(
-        shape="independent"
-    )
+    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
     return chart
 
 

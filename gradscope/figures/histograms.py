@@ -15,7 +15,7 @@ from gradscope.figures.style import (
     SMALL_HEIGHT,
     RunStyle,
     empty,
-    heading,
+    finished,
     labelled,
     log_axis,
     run_colour,
@@ -48,7 +48,7 @@ def histogram_map(
     if step is not None:
         rule = alt.Chart(pd.DataFrame({"step": [step]})).mark_rule(color=ALARM, strokeDash=[4, 3])
         parts.append(rule.encode(x="step:Q"))
-    chart: alt.LayerChart = alt.layer(*parts, height=height, title=heading(title))
+    chart: alt.LayerChart = finished(alt.layer(*parts), title, height)
     return chart
 
 
@@ -124,11 +124,11 @@ def histogram_bars(
         return empty(title, height)
     low, high = float(cells["low"].min()), float(cells["high"].max())
     x = alt.X("low:Q", scale=alt.Scale(domain=[low, high], nice=False, zero=False), axis=_magnitude(low, high, what))
-    mark = alt.Chart(cells, height=height, title=heading(title)).mark_rect(color=colour)
+    mark = alt.Chart(cells).mark_rect(color=colour)
     chart: alt.Chart = mark.encode(
         x=x, x2="high:Q", y=_share_axis("share:Q"), y2=alt.datum(0), tooltip=_tooltip("share:Q")[1:]
     )
-    return chart
+    return finished(chart, title, height)
 
 
 def _share_axis(field: str) -> alt.Y:
@@ -154,11 +154,11 @@ def histogram_lines(
         return empty(title, height)
     low, high = float(drawn["low"].min()), float(drawn["high"].max())
     x = alt.X("middle:Q", scale=alt.Scale(domain=[low, high], nice=False, zero=False), axis=_magnitude(low, high, what))
-    mark = alt.Chart(drawn, height=height, title=heading(title)).mark_line(interpolate="monotone", strokeWidth=2)
+    mark = alt.Chart(drawn).mark_line(interpolate="monotone", strokeWidth=2)
     chart: alt.Chart = mark.encode(
         x=x, y=_share_axis("share:Q"), color=run_colour(runs), strokeDash=run_dash(runs), tooltip=_tooltip("label:N")
     )
-    return chart
+    return finished(chart, title, height)
 
 
 def _lines(counts: Mapping[int, Counts]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from gradscope.figures.style import (
     VALUE,
     ZERO,
     empty,
-    heading,
+    finished,
     log_axis,
     log_span,
     mark_legend,
@@ -60,7 +60,7 @@ def layer_map(
         parts.append(_layer_rule(layer, cells))
     if step is not None:
         parts.append(_step_rule(step))
-    chart: alt.LayerChart = alt.layer(*parts, height=height, title=heading(text)).resolve_scale(color="independent")
+    chart: alt.LayerChart = finished(alt.layer(*parts).resolve_scale(color="independent"), text, height)
     return chart
 
 

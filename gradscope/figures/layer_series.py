@@ -13,7 +13,7 @@ from gradscope.figures.style import (
     PALETTE,
     SMALL_HEIGHT,
     empty,
-    heading,
+    finished,
     log_axis,
     ticks,
 )
@@ -48,14 +48,14 @@ def update_ratio(
     low = min(HEALTHY_RATIO[0] - 1, math.floor(known["log"].min()))
     high = max(HEALTHY_RATIO[1] + 1, math.ceil(known["log"].max()))
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    y = alt.Y("log:Q", scale=scale, axis=log_axis(ticks(low, high, 6), "RMS(update) / RMS(weight)"))
+    y = alt.Y("log:Q", scale=scale, axis=log_axis(ticks(low, high, 6), "update / weight (RMS)"))
     tooltip = [alt.Tooltip("step:Q", format=",d"), alt.Tooltip("ratio:Q", format=".3g")]
     line = alt.Chart(known).mark_line(color=colour, strokeWidth=2).encode(x=_x(), y=y, tooltip=tooltip)
     band = alt.Chart(pd.DataFrame({"log": [HEALTHY_RATIO[0]], "upper": [HEALTHY_RATIO[1]]}))
     rect = band.mark_rect(color=HEALTHY, opacity=0.1).encode(
         y=y, y2="upper:Q", tooltip=alt.value("healthy: 10⁻⁴ to 10⁻²")
     )
-    chart: alt.LayerChart = alt.layer(rect, line, height=height, title=heading(title))
+    chart: alt.LayerChart = finished(alt.layer(rect, line), title, height)
     return chart
 
 
@@ -77,7 +77,7 @@ def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> alt.
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=list(_SHARES.values()), range=list(_COLOURS)),
-        legend=alt.Legend(title=None, orient="top", columns=4),
+        legend=alt.Legend(title=None, orient="bottom", columns=4, symbolSize=200),
     )
     dash = alt.StrokeDash(
         "what:N", scale=alt.Scale(domain=list(_SHARES.values()), range=[[1, 0], [2, 2], [6, 3], [8, 3, 2, 3]])
@@ -85,11 +85,9 @@ def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> alt.
     y = alt.Y("share:Q", axis=alt.Axis(title="share", format="~%", tickCount=5), scale=alt.Scale(domain=[0, 1]))
     tooltip = ["what:N", alt.Tooltip("step:Q", format=",d"), alt.Tooltip("share:Q", format=".2%")]
     chart: alt.Chart = (
-        alt.Chart(tidy, height=height, title=heading(title))
-        .mark_line(strokeWidth=2)
-        .encode(x=_x(), y=y, color=colour, strokeDash=dash, tooltip=tooltip)
+        alt.Chart(tidy).mark_line(strokeWidth=2).encode(x=_x(), y=y, color=colour, strokeDash=dash, tooltip=tooltip)
     )
-    return chart
+    return finished(chart, title, height)
 
 
 def _x() -> alt.X:

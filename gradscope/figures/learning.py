@@ -9,10 +9,11 @@ import pandas as pd
 from gradscope.figures.style import (
     ALARM,
     HEIGHT,
+    NEUTRAL,
     NONFINITE,
     RunStyle,
     empty,
-    heading,
+    finished,
     labelled,
     mark_legend,
     run_colour,
@@ -61,9 +62,7 @@ def learning_curve(
     ]
     if rows["broken"].any():
         parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
-    chart: alt.LayerChart | alt.Chart = alt.layer(*parts, height=height, title=heading(text)).resolve_scale(
-        shape="independent"
-    )
+    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
     return chart
 
 
@@ -89,7 +88,7 @@ def _tooltip() -> list[alt.Tooltip]:
 
 
 def _split_dash() -> alt.StrokeDash:
-    legend = alt.Legend(title=None, orient="top", symbolStrokeColor="#808495")
+    legend = alt.Legend(title=None, orient="bottom", symbolStrokeColor=NEUTRAL, symbolOpacity=1, symbolSize=200)
     return alt.StrokeDash("split:N", scale=alt.Scale(domain=_SPLITS, range=[[1, 0], [5, 3]]), legend=legend)
 
 

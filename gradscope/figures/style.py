@@ -6,6 +6,7 @@ Colours are chosen to be read on white and on near-black alike, so that no figur
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import altair as alt
 import numpy as np
@@ -65,12 +66,12 @@ def labelled(frame: pd.DataFrame, runs: Mapping[int, RunStyle]) -> pd.DataFrame:
     return known.assign(label=known["run"].map({run: style.label for run, style in runs.items()}).astype("object"))
 
 
-def run_colour(runs: Mapping[int, RunStyle], legend: bool = True) -> alt.Color:
+def run_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     """Colour by run."""
     return alt.Color(
         "label:N",
         scale=alt.Scale(domain=[s.label for s in runs.values()], range=[s.colour for s in runs.values()]),
-        legend=_run_legend() if legend else None,
+        legend=_run_legend(),
     )
 
 
@@ -87,17 +88,27 @@ def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
 
 
 def _run_legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", columns=5, labelLimit=180, symbolSize=90, symbolStrokeWidth=2)
+    return alt.Legend(
+        title=None, orient="top", columns=5, labelLimit=130, symbolSize=80, symbolStrokeWidth=2, symbolOpacity=1
+    )
 
 
 def mark_legend() -> alt.Legend:
     """Of the marks that stand for what a log axis cannot hold."""
-    return alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=90)
+    return alt.Legend(title=None, orient="bottom", direction="horizontal", symbolSize=90, symbolOpacity=1)
 
 
-def heading(text: str) -> alt.TitleParams:
-    """A figure's title, close to what it names."""
-    return alt.TitleParams(text, anchor="start", offset=6)
+AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
+
+
+def finished(chart: AnyChart, title: str, height: int) -> AnyChart:
+    """The figure with its title and height, and little space lost around it."""
+    whole: AnyChart = (
+        chart.properties(height=height, title=alt.TitleParams(title, anchor="start", offset=4))
+        .configure_axis(titlePadding=8)
+        .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14)
+    )
+    return whole
 
 
 def log_axis(exponents: Iterable[int], title: str, base: int = 10) -> alt.Axis:
@@ -154,8 +165,6 @@ def empty(title: str, height: int = HEIGHT) -> alt.Chart:
     """A figure that has nothing to show, and says so."""
     note = pd.DataFrame({"text": ["nothing recorded"]})
     chart: alt.Chart = (
-        alt.Chart(note, title=heading(title), height=height)
-        .mark_text(color=NEUTRAL, fontSize=14)
-        .encode(text="text:N", tooltip=alt.value(None))
+        alt.Chart(note).mark_text(color=NEUTRAL, fontSize=14).encode(text="text:N", tooltip=alt.value(None))
     )
-    return chart
+    return finished(chart, title, height)

@@ -38,7 +38,7 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
     """The row above the figures: what, of which run, beside which other."""
     by_id = {run.id: run for run in runs}
 
-    def text(run_id: int | None) -> str:
+    def text(run_id: int) -> str:
         return choice.text_of(by_id[run_id]) if run_id else ALONE
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -49,8 +49,8 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
         ids = list(by_id)
         address.seed("run", ids, ids[0], text)
         run = st.selectbox("Run", ids, key="run", bind="query-params", format_func=text, label_visibility="collapsed")
-        others = [None, *(i for i in ids if i != run)]
-        address.seed("beside", others, None, text)
+        others = [0, *(i for i in ids if i != run)]
+        address.seed("beside", others, 0, text)
         beside = st.selectbox(
             "Beside", others, key="beside", bind="query-params", format_func=text, label_visibility="collapsed"
         )

@@ -16,8 +16,8 @@ NAMES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "loss", "ac
 HOW = """
 The whole line is the training, the dashed one with points the validation; pale is what was measured, strong the moving
 average of it. **Healthy**: both losses fall and stay close. A training loss that falls while the validation loss rises
-is **overfitting**; two flat lines mean that nothing is learned: look at the gradient decay. A red cross is where a value
-stopped being finite.
+is **overfitting**; two flat lines mean that nothing is learned: look at the gradient decay. A red cross is where a
+value stopped being finite.
 """
 
 
