@@ -1,5 +1,6 @@
 """A training's progress for whoever started it: a bar on a terminal, about a line an epoch elsewhere."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,9 +52,10 @@ class Bar:
     """A bar that fills, with loss, accuracy and time left."""
 
     def __init__(self, name: str) -> None:
-        self._bar: tqdm[NoReturn] = tqdm(
-            desc=name, unit="step", dynamic_ncols=True, bar_format="{desc:<16} {percentage:3.0f}% |{bar}| {postfix}"
-        )
+        # tqdm's own measure prints nothing on a terminal that calls itself 0 by 0
+        width = shutil.get_terminal_size().columns - 1
+        layout = "{desc:<16} {percentage:3.0f}% |{bar}| {postfix}"
+        self._bar: tqdm[NoReturn] = tqdm(desc=name, ncols=width, nrows=20, bar_format=layout)
 
     def __call__(self, progress: Seen) -> None:
         """Show where the training is."""
