@@ -1,10 +1,13 @@
 """The dashboard's frame: store, navigation, choice of runs. Started by `gradscope ui` or `streamlit run app.py`."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.frame import choice, source
 
 st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
+st.logo(Path(__file__).parent / "pages/frame/logo.svg", size="large")
 
 navigation = st.navigation(
     {

@@ -13,6 +13,7 @@ from gradscope.figures.style import (
     NONFINITE,
     VALUE,
     ZERO,
+    Figure,
     RunStyle,
     empty,
     finished,
@@ -49,7 +50,7 @@ def gradient_decay(
     span: tuple[int, int] | None = None,
     height: int = HEIGHT,
     title: str | None = None,
-) -> alt.LayerChart | alt.Chart:
+) -> Figure:
     """RMS on a log axis against depth, input at the left, a line a run.
 
     A layer whose RMS is exactly zero stands on a floor line below the axis, one with values that are not finite on a
@@ -83,7 +84,6 @@ def gradient_decay(
     if special:
         parts += [_floors(floor, pit), _specials(rows, runs, relative, y)]
     return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
-    return chart
 
 
 def _x(rows: pd.DataFrame, relative: bool) -> alt.X:

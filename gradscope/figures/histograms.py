@@ -13,6 +13,7 @@ from gradscope.figures.style import (
     HEIGHT,
     PALETTE,
     SMALL_HEIGHT,
+    Figure,
     RunStyle,
     empty,
     finished,
@@ -30,7 +31,7 @@ _MOST_CELLS = 6000
 
 def histogram_map(
     steps: Counts, counts: Counts, *, what: str = "gradient", step: int | None = None, height: int = SMALL_HEIGHT
-) -> alt.LayerChart | alt.Chart:
+) -> Figure:
     """Share of the values by magnitude, as columns over the steps.
 
     Args:
@@ -48,8 +49,7 @@ def histogram_map(
     if step is not None:
         rule = alt.Chart(pd.DataFrame({"step": [step]})).mark_rule(color=ALARM, strokeDash=[4, 3])
         parts.append(rule.encode(x="step:Q"))
-    chart: alt.LayerChart = finished(alt.layer(*parts), title, height)
-    return chart
+    return finished(alt.layer(*parts), title, height)
 
 
 def _fewer(steps: Counts, counts: Counts) -> tuple[Counts, Counts]:
@@ -108,7 +108,7 @@ def _tooltip(first: str) -> list[alt.Tooltip]:
 
 def histogram_bars(
     counts: Counts, *, what: str = "gradient", step: int, colour: str = PALETTE[0], height: int = SMALL_HEIGHT
-) -> alt.Chart:
+) -> Figure:
     """Share of the values by magnitude at one step.
 
     Args:
@@ -139,7 +139,7 @@ def _share_axis(field: str) -> alt.Y:
 
 def histogram_lines(
     counts: Mapping[int, Counts], runs: Mapping[int, RunStyle], *, what: str = "gradient", height: int = HEIGHT
-) -> alt.Chart:
+) -> Figure:
     """The histograms of several runs as lines on the same bins.
 
     Args:

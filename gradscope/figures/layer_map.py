@@ -13,6 +13,7 @@ from gradscope.figures.style import (
     NONFINITE,
     VALUE,
     ZERO,
+    Figure,
     empty,
     finished,
     log_axis,
@@ -33,7 +34,7 @@ def layer_map(
     step: int | None = None,
     height: int = HEIGHT,
     title: str | None = None,
-) -> alt.LayerChart | alt.Chart:
+) -> Figure:
     """A heatmap, layers from the input (below) to the output (above) over steps, coloured by log10 RMS.
 
     What was not recorded stays blank; an RMS of exactly zero is grey, values that are not finite are red. A click on a
@@ -60,8 +61,7 @@ def layer_map(
         parts.append(_layer_rule(layer, cells))
     if step is not None:
         parts.append(_step_rule(step))
-    chart: alt.LayerChart = finished(alt.layer(*parts).resolve_scale(color="independent"), text, height)
-    return chart
+    return finished(alt.layer(*parts).resolve_scale(color="independent"), text, height)
 
 
 def _cells(rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from gradscope.figures.style import (
     NEUTRAL,
     PALETTE,
     SMALL_HEIGHT,
+    Figure,
     empty,
     finished,
     log_axis,
@@ -30,9 +31,7 @@ _SHARES = {
 _COLOURS = (NEUTRAL, ALARM, PALETTE[1], PALETTE[4])
 
 
-def update_ratio(
-    ratio: pd.DataFrame, *, colour: str = PALETTE[0], height: int = SMALL_HEIGHT
-) -> alt.LayerChart | alt.Chart:
+def update_ratio(ratio: pd.DataFrame, *, colour: str = PALETTE[0], height: int = SMALL_HEIGHT) -> Figure:
     """RMS of the update over RMS of the weights, on a log axis, with the healthy band.
 
     Args:
@@ -55,11 +54,10 @@ def update_ratio(
     rect = band.mark_rect(color=HEALTHY, opacity=0.1).encode(
         y=y, y2="upper:Q", tooltip=alt.value("healthy: 10⁻⁴ to 10⁻²")
     )
-    chart: alt.LayerChart = finished(alt.layer(rect, line), title, height)
-    return chart
+    return finished(alt.layer(rect, line), title, height)
 
 
-def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> alt.Chart:
+def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> Figure:
     """Share of a layer's values that are exactly zero or not finite, of its outputs that are saturated, units dead.
 
     Args:

@@ -11,6 +11,7 @@ from gradscope.figures.style import (
     HEIGHT,
     NEUTRAL,
     NONFINITE,
+    Figure,
     RunStyle,
     empty,
     finished,
@@ -33,7 +34,7 @@ def learning_curve(
     against: str = "step",
     height: int = HEIGHT,
     title: str | None = None,
-) -> alt.LayerChart | alt.Chart:
+) -> Figure:
     """Training (whole line) and validation (dashed, with points) of one quantity, raw pale behind smoothed.
 
     A value that is not finite is a red cross where the curve was last seen.
@@ -63,7 +64,6 @@ def learning_curve(
     if rows["broken"].any():
         parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
     return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
-    return chart
 
 
 def _x(against: str) -> alt.X:

@@ -6,7 +6,6 @@ Colours are chosen to be read on white and on near-black alike, so that no figur
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import altair as alt
 import numpy as np
@@ -98,12 +97,12 @@ def mark_legend() -> alt.Legend:
     return alt.Legend(title=None, orient="bottom", direction="horizontal", symbolSize=90, symbolOpacity=1)
 
 
-AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
+Figure = alt.Chart | alt.LayerChart
 
 
-def finished(chart: AnyChart, title: str, height: int) -> AnyChart:
+def finished(chart: Figure | alt.FacetChart, title: str, height: int) -> Figure:
     """The figure with its title and height, and little space lost around it."""
-    whole: AnyChart = (
+    whole: Figure = (
         chart.properties(height=height, title=alt.TitleParams(title, anchor="start", offset=4))
         .configure_axis(titlePadding=8)
         .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14)
@@ -161,7 +160,7 @@ def log_span(frames: Iterable[pd.DataFrame], column: str = "rms") -> tuple[int, 
     return low, max(high, low + 1)
 
 
-def empty(title: str, height: int = HEIGHT) -> alt.Chart:
+def empty(title: str, height: int = HEIGHT) -> Figure:
     """A figure that has nothing to show, and says so."""
     note = pd.DataFrame({"text": ["nothing recorded"]})
     chart: alt.Chart = (

@@ -16,6 +16,15 @@ EASY = {
 }
 """Shown at once; every other setting is folded under Advanced."""
 
+TITLES = {
+    "data": "Data",
+    "model": "Model",
+    "optimizer": "Optimiser",
+    "schedule": "Schedule",
+    "train": "Training",
+    "record": "Recording",
+}
+
 Assignments = dict[str, Any]  # Any: whatever a setting may be
 
 
@@ -46,9 +55,9 @@ class Form:
     def advanced(self) -> None:
         """Every other setting."""
         columns = st.columns(3)
-        for i, section in enumerate(("data", "model", "optimizer", "schedule", "train", "record")):
+        for i, section in enumerate(TITLES):
             with columns[i % 3], st.container(border=True):
-                st.markdown(f"**{section}**")
+                st.markdown(f"**{TITLES[section]}**")
                 if section == "schedule":
                     self._choose(section)
                 self._fields(section, easy=False)
