@@ -1,0 +1,64 @@
+"""The architecture, checked: who may import whom, and that the checks can fail."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHECK = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(cache_dir=None, no_cache=True))"
+
+
+def lint(folder):
+    return subprocess.run([sys.executable, "-c", CHECK], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_every_module_imports_only_what_it_may():
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("store/read.py", "import streamlit", "The library does not know the dashboard BROKEN"),
+        ("jobs/slots.py", "def late():\n    import torch", "What the dashboard imports never loads torch BROKEN"),
+        ("config.py", "from gradscope.recorder import statistics", "never loads torch BROKEN"),
+        ("errors.py", "from gradscope import paths", "A module imports only what lies below it BROKEN"),
+        ("jobs/plan.py", "from gradscope import figures", "Neither side knows the other"),
+    ],
+)
+def test_a_wrong_import_is_found(file, line, contract, tmp_path):
+    shutil.copytree(ROOT / "gradscope", tmp_path / "gradscope", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    with (tmp_path / "gradscope" / file).open("a") as module:
+        module.write(f"\n\n{line}\n")
+    done = lint(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert contract in done.stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "gradscope",
+        "gradscope.analysis",
+        "gradscope.cli",
+        "gradscope.config",
+        "gradscope.demo",
+        "gradscope.figures",
+        "gradscope.jobs",
+        "gradscope.store",
+        "gradscope.store.notebook",
+        "gradscope.store.read",
+        "gradscope.store.write",
+    ],
+)
+def test_importing_it_loads_neither_torch_nor_streamlit(module):
+    heavy = {"torch", "torchvision", "streamlit", "captum", "shap", "sklearn", "numba"}
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
