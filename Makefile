@@ -1,0 +1,58 @@
+# One word per intention. To use another Python or place: make demo PYTHON=python3.12 VENV=/somewhere/else
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# the first Python that is new enough
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo app test test-slow check format bench bench-recorder
+
+help: ## show this
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## make the environment, or bring it up to date
+	@if cat requirements.txt pyproject.toml | cmp -s - $(STAMP); then exit 0; fi; \
+	if [ ! -x $(BIN)/python ]; then \
+		if [ -z "$(PYTHON)" ]; then \
+			echo "GradScope needs Python 3.11 or newer, and python3 is $$(python3 -V 2>&1 || true);" \
+				"install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+		echo "Making $(VENV) with $$($(PYTHON) -V)"; \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }; \
+	fi; \
+	echo "Installing what requirements.txt lists; PyTorch is large, this takes minutes the first time"; \
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt && \
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --no-deps -e . && \
+	cat requirements.txt pyproject.toml > $(STAMP)
+
+demo: setup ## train five small runs, then open the dashboard
+	@$(BIN)/gradscope demo
+
+app: setup ## open the dashboard
+	@$(BIN)/gradscope ui
+
+test: setup ## the tests, without the long trainings
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## the tests that train for minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: setup ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## bring the code into form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup ## what our loop and the dashboard cost, as ratios
+	@set -e; for file in $(filter-out benchmarks/recorder_%, $(wildcard benchmarks/*.py)); do \
+		echo "== $$file"; $(BIN)/python $$file; done
+
+bench-recorder: setup ## what recording costs, as ratios
+	@$(BIN)/python benchmarks/recorder_overhead.py
