@@ -17,8 +17,12 @@ from gradscope.data.dataset import Progress, Source, Split
 SIDE = 32
 """Pixels."""
 _CHUNK = 500
-_CLUTTER = 8
-_NOISE = 0.03
+# As hard as a small network can learn from 4,000 pictures in some ten epochs: a ResNet-8 (Adam, one seed) is right on
+# 0.84 of the validation after nine epochs; with stripes of 0.18, eight blots and colours 0.4 apart it was on 0.59.
+_CLUTTER = 4
+_STRIPES = 0.06
+_CONTRAST = 0.7
+_NOISE = 0.02
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -142,7 +146,7 @@ def paint(masks: Bools, rng: np.random.Generator) -> NDArray[np.uint8]:
     colour = _between(rng, 0.05, 0.95, (n, 3))
     ground = _between(rng, 0.05, 0.95, (n, 3))
     # an object of nearly its ground's colour would be invisible: such a ground moves half the range away
-    near = np.linalg.norm(colour - ground, axis=1) < 0.4
+    near = np.linalg.norm(colour - ground, axis=1) < _CONTRAST
     ground[near] = np.mod(colour[near] + 0.5, 1.0)
     inside = colour[:, :, None, None] + _texture(n, rng)[:, None]
     outside = _clutter(ground[:, :, None, None] + _texture(n, rng)[:, None], rng)
@@ -160,7 +164,7 @@ def _texture(n: int, rng: np.random.Generator) -> Floats:
         turn=_between(rng, 0, 2 * np.pi, n),
     )
     stripes: Floats = np.sin(np.float32(2 * np.pi) * frame.coordinates()[0])
-    return _between(rng, 0, 0.18, n)[:, None, None] * stripes
+    return _between(rng, 0, _STRIPES, n)[:, None, None] * stripes
 
 
 def _clutter(ground: Floats, rng: np.random.Generator) -> Floats:
