@@ -119,8 +119,9 @@ class Training:
         self._located = False
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
+        self._last_told = time.perf_counter(), self.step
         self._tell("loading data")
-        self.data: Dataset = load(config.data, seed=config.train.seed).to(self.device)
+        self.data: Dataset = load(config.data, seed=config.train.seed, progress=self._tell_loaded).to(self.device)
         self.normalise: Transform = normaliser(config.data, self.data)
         self.methods: list[Method] = build_methods(config.methods)
         self.objective: Objective = objective_of(self.methods)
@@ -262,6 +263,11 @@ class Training:
     def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:
         step = self.step if at is None else at
         self.run.log(values, step=step, epoch=(step + 1) / self.steps_per_epoch)
+
+    def _tell_loaded(self, done: int, total: int) -> None:
+        if time.perf_counter() - self._last_told[0] >= PROGRESS_SECONDS:
+            self._last_told = time.perf_counter(), self.step
+            self._tell(f"loading data, {done / total:.0%}" if total else "loading data")
 
     def _tell_sometimes(self, loss: Tensor) -> None:
         then, step = self._last_told

@@ -18,7 +18,7 @@ SIDE = 32
 """Pixels."""
 _CHUNK = 500
 # As hard as a small network can learn from 4,000 pictures in some ten epochs: a ResNet-8 (Adam, one seed) is right on
-# 0.84 of the validation after nine epochs; with stripes of 0.18, eight blots and colours 0.4 apart it was on 0.59.
+# 0.84 of the validation after ten epochs; with stripes of 0.18, eight blots and colours 0.4 apart it was on 0.59.
 _CLUTTER = 4
 _STRIPES = 0.06
 _CONTRAST = 0.7

@@ -1,20 +1,18 @@
-"""The four places where a method may touch a run.
+"""The places where a method may touch a run.
 
     model = build_model(...)
     for method in methods: model = method.adapt(model, generator)
     objective = objective_of(methods)
-    for phase in [p for m in methods for p in m.phases()] or the whole training:
-        for images, labels in batches:
-            loss, logits = objective(model, images, labels)
-            loss.backward()
-            for method in methods: method.before_step(model)
-            optimizer.step()
+    for images, labels in batches:
+        loss, logits = objective(model, images, labels)
+        loss.backward()
+        for method in methods: method.before_step(model)
+        optimizer.step()
 
 Methods compose: the loop calls them in the order in which `build_methods` returns them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +22,6 @@ from gradscope.errors import ConfigError
 
 Objective = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(model, images [B, C, H, W], labels [B]) to (loss in nats, a scalar; logits [B, K])."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A stage of a training."""
-
-    name: str
-    epochs: int
 
 
 def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,10 +51,6 @@ class Method:
 
     def before_step(self, model: nn.Module) -> None:
         """Change the gradients in place, between the backward pass and the optimiser's step."""
-
-    def phases(self) -> tuple[Phase, ...]:
-        """The stages into which the method divides the training; none: the whole training is one."""
-        return ()
 
 
 def objective_of(methods: Sequence[Method]) -> Objective:
