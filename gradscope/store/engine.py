@@ -12,7 +12,7 @@ from types import ModuleType
 from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from gradscope.errors import (
     StoreDamaged,
@@ -66,7 +66,9 @@ class Store:
     @cached_property
     def reader(self) -> Engine:
         """For SELECTs only; never blocks a writer and is never blocked by one."""
-        return _engine(self.name, READER_PATIENCE_MS, writes=False, immutable=self.read_only)
+        if self.read_only:
+            return _unwritable(Path(self.name).absolute())
+        return _engine(self.name, READER_PATIENCE_MS, writes=False)
 
     @cached_property
     def writer(self) -> Engine:
@@ -233,16 +235,35 @@ def _switch_to_wal(engine: Engine) -> None:
         raw.close()
 
 
-def _engine(name: str, patience_ms: int, *, writes: bool, immutable: bool = False) -> Engine:
+def _engine(name: str, patience_ms: int, *, writes: bool) -> Engine:
     if is_url(name) and make_url(name).get_backend_name() != "sqlite":
         return create_engine(name, pool_pre_ping=True)
     file = Path(make_url(name).database or "" if is_url(name) else name).absolute()
     # never rwc: a store that was deleted must be missed, not made anew and empty
-    suffix = "?mode=ro&immutable=1&uri=true" if immutable else "?mode=rw&uri=true"
-    address = f"sqlite+pysqlite:///{file.as_uri()}{suffix}"
+    address = f"sqlite+pysqlite:///{file.as_uri()}?mode=rw&uri=true"
     engine = create_engine(address, module=sqlite_module(), connect_args={"timeout": patience_ms / 1000})
     event.listen(engine, "connect", _on_connect_writer if writes else _on_connect_reader)
     event.listen(engine, "begin", _begin_immediate if writes else _begin)
+    return engine
+
+
+def _unwritable(file: Path) -> Engine:
+    """For a file that we may only read: as it is, unless somebody who may write has it open and keeps a log beside it.
+
+    Without write access SQLite cannot make the log's index; it does without log and locks if told that nobody writes
+    (immutable=1). Whether that is so is found out at each connection, so none is kept.
+    """
+    driver = sqlite_module()
+
+    def connect() -> DBAPIConnection:
+        log = file.with_name(f"{file.name}-wal")
+        mode = "mode=ro" if log.exists() else "mode=ro&immutable=1"
+        connection: DBAPIConnection = driver.connect(f"{file.as_uri()}?{mode}", uri=True, check_same_thread=False)
+        return connection
+
+    engine = create_engine("sqlite+pysqlite://", creator=connect, module=driver, poolclass=NullPool)
+    event.listen(engine, "connect", _on_connect_reader)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
