@@ -75,7 +75,7 @@ def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> Figu
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=list(_SHARES.values()), range=list(_COLOURS)),
-        legend=alt.Legend(title=None, orient="bottom", columns=4, symbolSize=200),
+        legend=alt.Legend(title=None, orient="bottom", columns=3, symbolSize=100, values=_present(tidy)),
     )
     dash = alt.StrokeDash(
         "what:N", scale=alt.Scale(domain=list(_SHARES.values()), range=[[1, 0], [2, 2], [6, 3], [8, 3, 2, 3]])
@@ -86,6 +86,11 @@ def lost_values(statistics: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> Figu
         alt.Chart(tidy).mark_line(strokeWidth=2).encode(x=_x(), y=y, color=colour, strokeDash=dash, tooltip=tooltip)
     )
     return finished(chart, title, height)
+
+
+def _present(tidy: pd.DataFrame) -> list[str]:
+    """What the legend needs to name."""
+    return [what for what in _SHARES.values() if what in set(tidy["what"])]
 
 
 def _x() -> alt.X:

@@ -53,8 +53,7 @@ def table(runs: list[Run], profile: pd.DataFrame, looks: Mapping[int, RunStyle])
     outcome = pd.DataFrame(results(runs, profile))
     whole = pd.concat([outcome, settings]).rename(columns={run.id: looks[run.id].label for run in runs})
     shown = whole.rename_axis("setting or result").reset_index()
-    height = min(36 * (len(shown) + 1) + 2, 520)
-    st.dataframe(shown, hide_index=True, key="compare_table", height=height)
+    st.dataframe(shown, hide_index=True, key="compare_table", height="content" if len(shown) <= 15 else 520)
     if hide and settings.empty and len(runs) > 1:
         st.caption("These runs have the same settings.")
     return shown
@@ -82,9 +81,9 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
         {run: c for run, c in counts.items() if c.any()}, looks, what=chosen_kind.value, height=280
     )
     show.chart(figure, "same_layer", f"magnitudes of {name} in {len(counts)} runs")
-    lacking = [looks[run.id].label for run in runs if run.id not in counts]
+    lacking = [looks[run.id].label for run in runs if run.id not in counts or not counts[run.id].any()]
     if lacking:
-        st.caption(f"Without a layer {name}: {', '.join(lacking)}.")
+        st.caption(f"Without such a layer, or with nothing in it but zeros: {', '.join(lacking)}.")
 
 
 store = source.the_store()

@@ -35,6 +35,8 @@ def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[O
         st.session_state[key] = next(iter(wanted(key, options, text)), default)
 
 
-def nearest_step(steps: Sequence[int], step: int) -> int:
-    """The recorded step nearest at or below; the first if there is none below."""
-    return max((s for s in steps if s <= step), default=steps[0])
+def seed_step(steps: Sequence[int]) -> None:
+    """Give the widget `step` a recorded step: nearest at or below the one it has or the address names, else the last."""
+    named = st.query_params.get("step", "")
+    wanted_step = st.session_state.get("step", int(named) if named.isdecimal() else steps[-1])
+    st.session_state["step"] = max((s for s in steps if s <= wanted_step), default=steps[0])

@@ -53,7 +53,8 @@ def sidebar(store: Store) -> None:
         )
         shown = [runs[i] for i in st.session_state["runs"] if i in runs]
         known = look(shown)
-        st.html("".join(_line(run, known[run.id]) for run in shown))
+        if shown:
+            st.html("".join(_line(run, known[run.id]) for run in shown))
 
 
 def _touched() -> None:

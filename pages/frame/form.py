@@ -85,7 +85,7 @@ class Form:
 
     def _class(self, section: str) -> type[Settings]:
         if section in CHOICES:
-            return CHOICES[section]()[self.values[f"{section}.name"]]
+            return CHOICES[section]()[self.values[f"{section}.name"].partition(":")[0]]
         return type(getattr(self._base, section))
 
     def _fields(self, section: str, *, easy: bool) -> None:

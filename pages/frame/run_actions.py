@@ -24,8 +24,10 @@ def panel(store: Store, runs: Sequence[Run]) -> None:
         st.button(f"Show {what}", on_click=choice.show_only, args=(ids,), type="primary", key="show")
         _button(store, "Stop", runs, jobs.stop, lambda r: not r.status.is_final and r.status is not Status.STOPPING)
         _button(store, "Resume", runs, jobs.resume, _can_resume)
-        if st.button("Delete", icon=":material/delete:", key="delete", disabled=any(r.status.is_alive for r in runs)):
-            _confirm_delete(store, list(runs))
+        alive = any(run.status.is_alive for run in runs)
+        st.button("Delete", icon=":material/delete:", key="delete", disabled=alive, on_click=_ask_to_delete)
+    if st.session_state.get("deleting"):  # a state and not a moment: a refresh must not close the dialog
+        _confirm_delete(store, list(runs))
     if len(ids) > choice.MOST:
         st.caption(f"The first {choice.MOST} of them are shown: more lines cannot be told apart.")
     if len(runs) == 1:
@@ -55,15 +57,26 @@ def _do(store: Store, action: Callable[[Store, int], object], ids: Sequence[int]
         st.session_state["refusal"] = f"{error}."
 
 
-@st.dialog("Delete for ever?")
+def _ask_to_delete(wanted: bool = True) -> None:
+    st.session_state["deleting"] = wanted
+
+
+def _delete(store: Store, ids: Sequence[int]) -> None:
+    _do(store, jobs.delete, ids)
+    st.session_state["picked"] = []
+    _ask_to_delete(False)
+
+
+@st.dialog("Delete for ever?", on_dismiss=lambda: _ask_to_delete(False))
 def _confirm_delete(store: Store, runs: list[Run]) -> None:
     wanted = runs[0].name if len(runs) == 1 else f"delete {len(runs)} runs"
     st.markdown("Their records, logs and checkpoints go too:")
     st.markdown("\n".join(f"- {choice.text_of(run)}" for run in runs[:10]))
     typed = st.text_input(f"Type **{wanted}** to confirm", key="delete_name")
-    if st.button("Delete for ever", type="primary", key="delete_confirmed", disabled=typed != wanted):
-        _do(store, jobs.delete, [run.id for run in runs])
-        st.session_state["picked"] = []
+    ids = [run.id for run in runs]
+    different = typed.strip() != wanted
+    if st.button("Delete for ever", type="primary", key="delete_confirmed", disabled=different):
+        _delete(store, ids)
         st.rerun()
 
 

@@ -32,7 +32,7 @@ def pause() -> None:
 def play() -> None:
     """Go through the steps from the one shown, or from the first if that is the last."""
     st.session_state["playing"], st.session_state["follow"] = True, False
-    st.session_state["play_at"] = st.session_state.get("step")
+    st.session_state["play_at"] = st.session_state.get("step", 0)
 
 
 def choose_step() -> None:
@@ -80,7 +80,7 @@ def step_to_show(steps: list[int], live: bool) -> int:
     """The slider, or where the playing is."""
     last = steps[-1]
     if st.session_state.get("playing"):
-        at = st.session_state.get("play_at") or last
+        at = st.session_state["play_at"]
         later = [s for s in steps if s > at]
         at = steps[0] if at >= last and not st.session_state.get("replayed") else later[0] if later else last
         st.session_state["play_at"], st.session_state["replayed"] = at, True
@@ -92,14 +92,12 @@ def step_to_show(steps: list[int], live: bool) -> int:
     st.session_state["replayed"] = False
     if live and st.session_state.get("follow"):
         st.session_state["step"] = last
-    elif st.session_state.get("step") not in steps:
-        named = st.query_params.get("step", "")
-        before = st.session_state.get("step") or (int(named) if named.isdecimal() else last)
-        st.session_state["step"] = address.nearest_step(steps, before)
+    else:
+        address.seed_step(steps)
     if len(steps) < 2:
         return last
     return st.select_slider(
-        "Step", steps, value=last, key="step", bind="query-params", on_change=choose_step, format_func=str
+        "Step", steps, value=last, key="step", bind="query-params", on_change=choose_step, label_visibility="collapsed"
     )
 
 

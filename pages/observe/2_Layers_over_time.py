@@ -72,10 +72,7 @@ def choose_layer(names: dict[int, str]) -> int:
 
 def choose_step(steps: list[int]) -> int:
     """The step of the bars."""
-    if st.session_state.get("step") not in steps:
-        named = st.query_params.get("step", "")
-        before = st.session_state.get("step") or (int(named) if named.isdecimal() else steps[-1])
-        st.session_state["step"] = address.nearest_step(steps, before)
+    address.seed_step(steps)
     if len(steps) < 2:
         return steps[0]
     return st.select_slider("Step", steps, value=steps[-1], key="step", bind="query-params")

@@ -158,12 +158,11 @@ def draw() -> None:
     else:
         ids = [run.id for run in runs]
         key = f"runs_table_{hashlib.sha1(repr(ids).encode()).hexdigest()[:8]}"
-        height = min(36 * (len(runs) + 1) + 2, 36 * 13)
         st.dataframe(
             table(store, runs, choice.look(runs)),
             key=key,
             hide_index=True,
-            height=height,
+            height="content" if len(runs) <= 13 else 470,
             column_config=columns(),
             selection_mode="multi-row",
             on_select=lambda: remember(key, ids),

@@ -30,7 +30,7 @@ def cards(earlier: list[Run]) -> str:
         st.session_state["preset"] = named if named in names else names[0]
     for first in range(0, len(names), 5):
         for column, name in zip(st.columns(5), names[first : first + 5], strict=False):
-            with column, st.container(border=True, height=172):
+            with column, st.container(border=True, height=186, gap="xxsmall"):
                 st.button(
                     name,
                     key=f"preset_{name}",
@@ -88,30 +88,45 @@ def start(store: Store, wanted: list[Named]) -> None:
 
 
 def costs(found: Estimate, runs: int) -> None:
-    """What the run will cost, in a row."""
-    total = found.seconds * runs if found.seconds else None
-    with st.container(horizontal=True, key="estimate"):
-        st.metric("Parameters", count(found.n_parameters))
-        st.metric("Steps", count(found.steps))
-        st.metric(
-            "Time, roughly" if runs == 1 else f"Time of all {runs}, roughly",
-            duration(total) if total else UNKNOWN,
-            help="From the speed of an earlier run of such a network on such data; unknown before the first",
-        )
-        st.metric(
-            "Memory",
-            size(found.bytes) if found.bytes else UNKNOWN,
-            help="Weights, gradients, the optimiser's state and the images; activations and PyTorch itself come on top",
-        )
+    """What the run will cost, a line each."""
+    total = duration(found.seconds * runs) if found.seconds else UNKNOWN
+    lines = {
+        "Parameters": count(found.n_parameters),
+        "Steps": count(found.steps),
+        "Time, roughly" if runs == 1 else f"Time of all {runs}, roughly": total,
+        "Memory, at least": size(found.bytes) if found.bytes else UNKNOWN,
+    }
+    st.markdown(
+        "\n".join(f"{name}: **{value}**  " for name, value in lines.items()),
+        help="Time: from the speed of an earlier run of such a network on such data, unknown before the first. "
+        "Memory: weights, gradients, the optimiser's state and the images; activations and PyTorch come on top.",
+    )
 
 
 def difference(preset: str, config: RunConfig) -> None:
     """What was changed, seen from the preset."""
     found = changes(PRESETS[preset].config.model_dump(mode="json"), config.model_dump(mode="json"))
-    if found:
-        st.markdown("Changed: " + ", ".join(f"`{name}` {before} → **{after}**" for name, before, after in found))
-    else:
-        st.caption(f"As the preset {preset} has it.")
+    lines = [f"`{name}` {before} → **{after}**" for name, before, after in found]
+    st.markdown("Changed:  \n" + "  \n".join(lines) if lines else f"As the preset {preset} has it.")
+
+
+def plan(base: RunConfig, form: Form, over: dict[str, list[str]], preset: str) -> list[Named]:
+    """The runs that the form describes; none, and why, where it describes none."""
+    name = st.text_input("Name", preset, key=f"name_{preset}").strip() or preset
+    try:
+        return combinations(base, form.values, over, name)
+    except ConfigError as error:
+        st.error(f"{error}.", icon=":material/error:")
+        return []
+
+
+def obstacle(cost: Estimate, runs: int) -> str | None:
+    """Why these runs cannot be started as they are."""
+    if cost.data is None:
+        return "The data set cannot be read: give the path of a folder that holds it."
+    if runs > MOST_RUNS:
+        return f"{runs} runs are more than the {MOST_RUNS} that can be started at once: name fewer values."
+    return None
 
 
 store = source.the_store()
@@ -121,41 +136,35 @@ if st.session_state.pop("started", False):
 earlier_runs = read.runs(store)
 chosen = cards(earlier_runs)
 base_config = PRESETS[chosen].config
+form_place, plan_place = st.columns([3, 1], gap="large")
 form = Form(base_config, chosen)
-form.easy()
-with st.expander("Advanced", icon=":material/tune:"):
-    form.advanced()
-with st.expander("Several runs at once", icon=":material/grid_view:"):
-    over_values = grid(form)
-run_name = st.text_input("Name", chosen, key=f"name_{chosen}", width=320).strip() or chosen
-try:
-    planned = combinations(base_config, form.values, over_values, run_name)
-except ConfigError as error:
-    st.error(f"{error}.", icon=":material/error:")
-    planned = []
-problem = None
+with form_place:
+    form.easy()
+    with st.expander("Advanced", icon=":material/tune:"):
+        form.advanced()
+    with st.expander("Several runs at once", icon=":material/grid_view:"):
+        over_values = grid(form)
+with plan_place:
+    planned = plan(base_config, form, over_values, chosen)
+    cost_of_one = estimate(planned[0][1], earlier_runs) if planned else None
+    problem = obstacle(cost_of_one, len(planned)) if cost_of_one else None
+    st.button(
+        "Start" if len(planned) < 2 else f"Start {len(planned)} runs",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="start",
+        width="stretch",
+        disabled=not planned or problem is not None or store.read_only,
+        on_click=start,
+        args=(store, planned),
+    )
+    for sentence in (problem, st.session_state.pop("refusal", None)):
+        if sentence:
+            st.error(sentence, icon=":material/error:")
+    if cost_of_one:
+        costs(cost_of_one, len(planned))
+        difference(chosen, planned[0][1])
 if planned:
-    cost_of_one = estimate(planned[0][1], earlier_runs)
-    if cost_of_one.data is None:
-        problem = "The data set cannot be read: give the path of a folder that holds it."
-    elif len(planned) > MOST_RUNS:
-        problem = f"{len(planned)} runs are more than the {MOST_RUNS} that can be started at once: name fewer values."
-    difference(chosen, planned[0][1])
-    costs(cost_of_one, len(planned))
-if problem:
-    st.error(problem, icon=":material/error:")
-if refusal := st.session_state.pop("refusal", None):
-    st.error(refusal, icon=":material/error:")
-st.button(
-    "Start" if len(planned) < 2 else f"Start {len(planned)} runs",
-    type="primary",
-    icon=":material/play_arrow:",
-    key="start",
-    disabled=not planned or problem is not None or store.read_only,
-    on_click=start,
-    args=(store, planned),
-)
-if planned:
-    with st.expander("The same as a command", icon=":material/terminal:"):
+    with form_place, st.expander("The same as a command", icon=":material/terminal:"):
         lines = [jobs.command_line(config, name) for name, config in planned[:10]]
         st.code("\n".join(lines), language="bash", wrap_lines=True)

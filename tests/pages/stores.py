@@ -83,9 +83,9 @@ def add(store: Store, story: Story, steps: list[int] | None = None) -> int:
     return run
 
 
-def fill(store: Store, count: int) -> list[int]:
+def fill(store: Store, count: int, steps: list[int] | None = None) -> list[int]:
     """That many runs, of every kind."""
-    return [add(store, STORIES[i % len(STORIES)]) for i in range(count)]
+    return [add(store, STORIES[i % len(STORIES)], steps) for i in range(count)]
 
 
 def _layer(index: int, story: Story) -> Layer:

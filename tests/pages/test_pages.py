@@ -1,0 +1,245 @@
+import json
+from collections.abc import Callable
+
+import pytest
+from conftest import PAGES
+from stores import STORIES, add, fill
+from streamlit.testing.v1 import AppTest
+
+from gradscope.records import Status
+from gradscope.store import Store, read
+
+Page = Callable[..., AppTest]
+BY_NAME = {story.name: story for story in STORIES}
+FEW = [0, 1, 2, 10]
+
+
+def specs(test: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in test.get("vega_lite_chart")]
+
+
+def titles(test: AppTest) -> list[str]:
+    return [spec["title"]["text"] for spec in specs(test)]
+
+
+def words(test: AppTest) -> str:
+    return " ".join(
+        str(e.value) for kind in ("info", "caption", "markdown", "warning", "error") for e in test.get(kind)
+    )
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_on_an_empty_store_names_the_next_step(store: Store, page: Page, title: str) -> None:
+    test = page(title)
+    assert not test.exception
+    assert test.title[0].value == title
+    if title != "Launch":
+        assert "No run yet" in test.info[0].value
+        assert [button.label for button in test.button] == ["Launch a run"]
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_shows_one_run(store: Store, page: Page, title: str) -> None:
+    add(store, BY_NAME["sigmoid"], FEW)
+    test = page(title)
+    assert not test.exception
+    assert not test.error
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_shows_a_run_that_diverged(store: Store, page: Page, title: str) -> None:
+    add(store, BY_NAME["exploded"], [0, 1, 2, 180, 190])
+    test = page(title)
+    assert not test.exception
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_shows_thirty_runs_of_every_kind(store: Store, app: Page, title: str) -> None:
+    fill(store, 30, [0, 1])
+    test = app(title)
+    assert not test.exception
+    assert test.title[0].value == title
+    assert test.multiselect(key="runs").value == [30, 29, 28, 27]
+
+
+@pytest.mark.parametrize("name", ["waiting", "failed early", "my own loop", "live", "dead", "lost"])
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_shows_a_run_of_each_kind(store: Store, page: Page, title: str, name: str) -> None:
+    add(store, BY_NAME[name], FEW)
+    assert not page(title).exception
+
+
+def test_the_decay_says_factor_and_verdict(store: Store, page: Page) -> None:
+    for name in ("sigmoid", "tanh-pn", "exploded"):
+        add(store, BY_NAME[name], [0, 1, 180])
+    table = page("Gradient decay").dataframe[0].value
+    assert table["verdict"].tolist() == ["vanishing from fc7 down", "flat", "not finite in 4 layers"]
+    assert table["a layer"].tolist()[0].startswith("\N{MULTIPLICATION SIGN}0.2")
+
+
+def test_the_address_says_what_the_decay_shows(store: Store, app: Page) -> None:
+    fill(store, 4, FEW)
+    test = app("Gradient decay", runs=["1", "3"], kind="signal", step="2")
+    assert not test.exception
+    assert test.dataframe[0].value["run"].tolist() == ["sigmoid", "tanh-pn"]
+    assert test.dataframe[0].value["step"].tolist() == ["2", "2"]
+    assert titles(test) == ["Signal of every layer"]
+
+
+def test_a_step_that_was_not_recorded_becomes_the_one_before_it(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    assert page("Gradient decay", step="7").dataframe[0].value["step"].tolist() == ["2"]
+
+
+def test_play_goes_from_step_to_step_and_ends_at_the_last(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], [0, 1, 2])
+    test = page("Gradient decay")
+    test.button(key="play").click().run()
+    seen = [test.dataframe[0].value["step"][0]]
+    for _ in range(3):
+        test.run()
+        seen.append(test.dataframe[0].value["step"][0])
+    assert seen[:2] == ["0", "1"]
+    assert seen[-1] == "2"
+    assert test.button(key="play").label == "Play"
+
+
+def test_layers_over_time_draws_map_histograms_and_ratio(store: Store, page: Page) -> None:
+    fill(store, 2, FEW)
+    test = page("Layers over time", run="1", beside="2", layer="3")
+    assert titles(test) == [
+        "Gradient of sigmoid",
+        "Gradient of tanh",
+        "Magnitudes of the gradient over the steps",
+        "Zeros, not finite, saturated, dead",
+        "Magnitudes of the gradient at step 10",
+        "Update-to-weight ratio",
+    ]
+    assert test.selectbox(key="layer").value == 3
+    assert "fc4 at step 10" in words(test)
+
+
+def test_learning_curves_name_where_a_loss_stopped_being_finite(store: Store, page: Page) -> None:
+    add(store, BY_NAME["exploded"], [0, 10, 180])
+    assert "exploded at step 180" in page("Learning curves").warning[0].value
+
+
+def test_compare_hides_settings_that_are_equal(store: Store, page: Page) -> None:
+    for name in ("tanh", "tanh-pn"):
+        add(store, BY_NAME[name], FEW)
+    test = page("Compare")
+    hidden = test.dataframe[0].value["setting or result"].tolist()
+    assert "methods.pseudo_norm" in hidden
+    assert "data" not in hidden
+    test.toggle(key="hide").set_value(False).run()
+    assert "data" in test.dataframe[0].value["setting or result"].tolist()
+
+
+def test_runs_can_be_filtered_by_a_setting(store: Store, page: Page) -> None:
+    fill(store, 4, FEW)
+    test = page("Runs")
+    test.text_input(key="q").set_value("model.depth=30").run()
+    assert test.dataframe[0].value["run"].tolist() == ["2 tanh", "3 tanh-pn"]
+
+
+def test_a_ticked_run_stays_the_same_run_when_another_is_added(store: Store, page: Page) -> None:
+    fill(store, 2, FEW)
+    test = page("Runs")
+    test.session_state["picked"] = [1]
+    test.run()
+    add(store, BY_NAME["relu"], FEW)
+    test.run()
+    assert test.text_input(key="name_1").value == "sigmoid"
+
+
+def test_a_run_is_renamed_and_tagged(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    test = page("Runs")
+    test.session_state["picked"] = [1]
+    test.run()
+    test.text_input(key="name_1").set_value("best yet")
+    test.text_input(key="tags_1").set_value("good, small")
+    test.button(key="save_1").click().run()
+    assert not test.exception
+    run = read.run(store, 1)
+    assert (run.name, run.tags) == ("best yet", ("good", "small"))
+
+
+def test_a_run_is_deleted_only_when_its_name_is_typed(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    test = page("Runs")
+    test.session_state["picked"] = [1]
+    test.run()
+    test.button(key="delete").click().run()
+    assert test.button(key="delete_confirmed").disabled
+    test.text_input(key="delete_name").set_value("relu").run()
+    test.button(key="delete_confirmed").click().run()
+    assert read.runs(store) == []
+
+
+def test_stopping_a_queued_run(store: Store, page: Page) -> None:
+    add(store, BY_NAME["waiting"])
+    test = page("Runs")
+    test.session_state["picked"] = [1]
+    test.run()
+    test.button(key="stop").click().run()
+    assert read.run(store, 1).status is Status.STOPPED
+
+
+def test_a_changed_preset_is_queued(store: Store, app: Page) -> None:
+    test = app("Launch")
+    test.button(key="preset_tanh-pn").click().run()
+    test.number_input(key="tanh-pn.model.mlp.depth").set_value(12).run()
+    assert "`model.depth` 30 → **12**" in words(test)
+    test.text_input(key="name_tanh-pn").set_value("shallow").run()
+    test.button(key="start").click().run()
+    assert not test.exception
+    run = read.runs(store)[0]
+    assert (run.name, run.status, run.config["model"]["depth"]) == ("shallow", Status.QUEUED, 12)
+    assert test.session_state["runs"] == [1]
+
+
+def test_a_setting_that_cannot_be_is_explained_at_once(store: Store, page: Page) -> None:
+    test = page("Launch", preset="relu")
+    test.text_input(key="relu.optimizer.sgd.lr").set_value("-1").run()
+    assert "optimizer.lr: input should be greater than 0" in test.error[0].value
+    assert test.button(key="start").disabled
+
+
+def test_a_grid_names_its_runs_by_what_varies(store: Store, page: Page) -> None:
+    test = page("Launch", preset="relu")
+    test.multiselect(key="grid").set_value(["optimizer.lr", "train.seed"]).run()
+    test.text_input(key="grid_optimizer.lr").set_value("0.01, 0.1").run()
+    test.text_input(key="grid_train.seed").set_value("1, 2, 3").run()
+    assert test.button(key="start").label == "Start 6 runs"
+    test.button(key="start").click().run()
+    assert {run.name for run in read.runs(store)} >= {"relu lr=0.01 seed=1", "relu lr=0.1 seed=3"}
+
+
+@pytest.mark.parametrize("data", ["folder", "parquet"])
+def test_a_data_set_without_its_folder_is_asked_for(store: Store, page: Page, data: str) -> None:
+    test = page("Launch", preset="relu")
+    test.selectbox(key="relu.data").set_value(data).run()
+    assert not test.exception
+    assert "needs a folder" in test.error[0].value
+    test.text_input(key=f"relu.data.{data}.path").set_value("/nowhere").run()
+    assert "cannot be read" in test.error[0].value
+
+
+def test_every_choice_of_the_form_opens(store: Store, page: Page) -> None:
+    from gradscope.config import CHOICES
+
+    test = page("Launch", preset="relu")
+    for section, classes in CHOICES.items():
+        for name in classes():
+            test.selectbox(key=f"relu.{section}").set_value(name).run()
+            assert not test.exception, (section, name)
+
+
+def test_a_file_that_is_no_store_is_refused_in_one_sentence(store: Store, page: Page, tmp_path, monkeypatch) -> None:
+    foreign = tmp_path / "notes.txt"
+    foreign.write_text("not a database, but more than a hundred bytes of something else" * 3)
+    monkeypatch.setenv("GRADSCOPE_STORE", str(foreign))
+    test = page("Runs")
+    assert not test.exception
+    assert "is not a GradScope store" in test.error[0].value
