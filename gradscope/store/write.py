@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Insert, case, func, insert, select, update
+from sqlalchemy import Connection, Insert, case, func, insert, null, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
@@ -153,6 +153,8 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
         "recorder_seconds": RunRow.recorder_seconds + batch.recorder_seconds,
         # a laptop that slept comes back from the lost
         "status": case((RunRow.status == Status.LOST, Status.RUNNING), else_=RunRow.status),
+        "ended": case((RunRow.status == Status.LOST, null()), else_=RunRow.ended),
+        "error": case((RunRow.status == Status.LOST, null()), else_=RunRow.error),
     }
     if batch.progress is not None:
         values |= {name: value for name, value in asdict(batch.progress).items() if value is not None}
