@@ -36,7 +36,13 @@ def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[O
 
 
 def seed_step(steps: Sequence[int]) -> None:
-    """Give the widget `step` a recorded step: nearest at or below the one it has or the address names, else the last."""
+    """Give the widget `step` a recorded step.
+
+    Nearest at or below the one it has or the address names; the last if it has none, or had the last of other runs.
+    """
     named = st.query_params.get("step", "")
-    wanted_step = st.session_state.get("step", int(named) if named.isdecimal() else steps[-1])
-    st.session_state["step"] = max((s for s in steps if s <= wanted_step), default=steps[0])
+    now = st.session_state.get("step", int(named) if named.isdecimal() else steps[-1])
+    if now == st.session_state.get("step_last"):
+        now = steps[-1]
+    st.session_state["step"] = max((s for s in steps if s <= now), default=steps[0])
+    st.session_state["step_last"] = steps[-1]

@@ -1,7 +1,7 @@
 """How a page looks: its title and question, a figure with its key, an empty state, the live refresh."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import altair as alt
 import pandas as pd
@@ -27,11 +27,19 @@ def header(title: str, question: str | None) -> None:
     st.caption((question or "").strip().splitlines()[0])
 
 
+def go(page: str) -> NoReturn:
+    """Open another page; the choices bound to the address come along by themselves.
+
+    Without the empty mapping Streamlit would clear the address, and refuse to because choices are bound to it.
+    """
+    st.switch_page(page, query_params={})
+
+
 def nothing(message: str, page: str, label: str) -> None:
     """An empty state: what would be here, and a button to what brings it. Nothing follows."""
     st.info(message, icon=":material/info:")
     if st.button(label, type="primary", key=f"next-{label}"):
-        st.switch_page(page)
+        go(page)
     st.stop()
 
 

@@ -134,7 +134,7 @@ def draw(runs: list[Run]) -> None:
     if "layers_of" in st.session_state:
         run, layer = st.session_state.pop("layers_of")
         st.session_state["run"], st.session_state["layer"] = run, layer
-        st.switch_page(show.LAYERS)
+        show.go(show.LAYERS)
     show.live_badge(runs)
     steps = source.steps(store, runs)
     if not steps:

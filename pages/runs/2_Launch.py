@@ -132,7 +132,7 @@ def obstacle(cost: Estimate, runs: int) -> str | None:
 store = source.the_store()
 show.header("Launch", __doc__)
 if st.session_state.pop("started", False):
-    st.switch_page(show.RUNS)
+    show.go(show.RUNS)
 earlier_runs = read.runs(store)
 chosen = cards(earlier_runs)
 base_config = PRESETS[chosen].config
