@@ -193,7 +193,14 @@ def _version_of(store: Store) -> str | None:
 
 
 def _check_version(store: Store) -> None:
-    version = _version_of(store)
+    try:
+        _compare_versions(store, _version_of(store))
+    except StoreError:
+        store.close()  # a connection that stays would keep a log beside a file that is to be left as it was
+        raise
+
+
+def _compare_versions(store: Store, version: str | None) -> None:
     if version is None:
         raise StoreDamaged(
             f"the store {store.name} has lost its tables; restore a copy, or name another with --store PATH"

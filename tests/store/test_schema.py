@@ -1,0 +1,97 @@
+"""The tables: what the migrations make is what the code expects, and what docs/schema.md says."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_mock_engine
+
+from gradscope import histogram
+from gradscope.records import Batch, Kind, Metric, Results, Status
+from gradscope.store import schema, write
+
+ROOT = Path(__file__).parents[2]
+DOC = (ROOT / "docs" / "schema.md").read_text()
+TABLES = schema.Base.metadata.tables
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", DOC, flags=re.M | re.S)
+
+
+def test_the_migrations_make_what_the_code_expects(store):
+    with store.reader.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.Base.metadata) == []
+
+
+def test_the_version_of_the_code_is_that_of_the_newest_migration():
+    scripts = ScriptDirectory(str(ROOT / "gradscope" / "store" / "migrations"))
+    assert scripts.get_heads() == [schema.VERSION]
+
+
+def test_the_tables_are_made_without_rowid_where_they_are_clustered(store):
+    with store.reader.connect() as connection:
+        made = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
+    clustered = {name for name, sql in made.items() if "WITHOUT ROWID" in sql}
+    assert clustered == {"layers", "metrics", "layer_stats"}
+    assert "AUTOINCREMENT" in made["runs"]
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://", "sqlite://"])
+def test_the_tables_can_be_said_in_both_dialects(url):
+    said = []
+    engine = create_mock_engine(url, lambda statement, *_: said.append(str(statement.compile(dialect=engine.dialect))))
+    schema.Base.metadata.create_all(engine, checkfirst=False)
+    assert len([s for s in said if "CREATE TABLE" in s]) == len(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_doc_describes_every_table_and_column(table):
+    section = re.search(rf"^## `{table}`\n(.*?)(?=^## |\Z)", DOC, flags=re.M | re.S)
+    assert section, f"docs/schema.md has no section of the table {table}"
+    columns = section[1].partition("| kind |")[0]
+    described = re.findall(r"^\| `(\w+)` \| ", columns, flags=re.M)
+    assert described == [column.name for column in TABLES[table].columns]
+
+
+def test_the_doc_names_the_schema_version():
+    assert f"`{schema.VERSION}`" in DOC
+
+
+@pytest.fixture
+def lived_in(store, new_run, stats):
+    """A store with a run in which everything has happened once."""
+    run_id = new_run(layers=3, name="tanh")
+    blob = histogram.encode(histogram.count(np.array([1.0, 1.0, 3.0, 1e-9])))
+    for step in (0, 10):
+        rows = tuple(stats(step, layer, rms=10.0**-layer, histogram=blob) for layer in range(3))
+        metrics = (Metric(name="val_accuracy", step=step, value=0.5), Metric(name="train_loss", step=step, value=None))
+        update = (stats(step, 0, Kind.UPDATE, rms=0.001), stats(step, 0, Kind.WEIGHT, rms=1.0))
+        write.append(store, run_id, Batch(stats=rows + update, metrics=metrics))
+    write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
+    write.finish(store, run_id, Status.COMPLETED)
+    connection = sqlite3.connect(f"file:{store.name}?mode=ro", uri=True)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("query", blocks("sql"))
+def test_every_query_of_the_doc_runs_and_finds_something(query, lived_in):
+    assert lived_in.execute(query).fetchall() != []
+
+
+def test_the_program_of_the_doc_decodes_every_histogram(lived_in, capsys):
+    (program,) = blocks("python")
+    names = {}
+    exec(program.replace('"runs.db"', repr(lived_in.execute("PRAGMA database_list").fetchone()[2])), names)
+    expected = histogram.count(np.array([1.0, 1.0, 3.0, 1e-9])).tolist()
+    (blob,) = lived_in.execute("SELECT counts FROM layer_histograms LIMIT 1").fetchone()
+    assert names["decode"](blob) == expected
+    assert names["decode"](b"") == [0] * 640
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["2^1.5", "..", "2^2.0:", "1"]
