@@ -1,0 +1,159 @@
+"""Every figure against its specification in golden/, data left out; GRADSCOPE_OVERWRITE=1 renews the files."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradscope import histogram
+from gradscope.analysis.curves import smoothed
+from gradscope.figures.decay import gradient_decay
+from gradscope.figures.histograms import histogram_bars, histogram_lines, histogram_map
+from gradscope.figures.layer_map import layer_map
+from gradscope.figures.layer_series import lost_values, update_ratio
+from gradscope.figures.learning import learning_curve
+from gradscope.figures.style import styles
+from gradscope.records import Kind
+
+GOLDEN = Path(__file__).parent / "golden"
+RUNS = styles({1: "sigmoid", 2: "tanh", 12: "tanh"})
+
+
+def statistics(rms: dict[int, list[float]], steps: tuple[int, ...] = (5,)) -> pd.DataFrame:
+    rows = [
+        {"run": run, "step": step, "layer": i, "name": f"fc{i + 1}", "depth": i / (len(values) - 1), "rms": value}
+        for run, values in rms.items()
+        for step in steps
+        for i, value in enumerate(values)
+    ]
+    zeros = [100 if row["rms"] == 0 else 0 for row in rows]
+    nan = [100 if np.isnan(row["rms"]) else 0 for row in rows]
+    shares = {"saturated": 0.25, "dead": 0.5, "max_abs": 1.0, "mean_abs": 0.1}
+    return pd.DataFrame(rows).assign(n=100, zeros=zeros, nan=nan, pos_inf=0, neg_inf=0, **shares)
+
+
+HEALTHY = statistics({1: [1e-4, 1e-3, 1e-2], 2: [1e-2, 1.1e-2, 1e-2]})
+BROKEN = statistics({1: [0.0, 1e-3, 1e-2], 12: [1e-2, np.nan, 1.0]})
+NOTHING = HEALTHY.head(0)
+MAP = statistics({1: [0.0, 1e-3, np.nan, 1.0]}, steps=(0, 1, 10))
+STEPS = np.array([0, 1, 10])
+COUNTS = np.stack([histogram.count(np.array([0.5, 0.25, 0.3, 2.0])) for _ in STEPS])
+METRICS = smoothed(
+    pd.DataFrame(
+        [
+            (run, name, step, step / 10, value, step * 1.0)
+            for run in (1, 2)
+            for name in ("train_loss", "val_loss", "val_accuracy")
+            for step, value in ((0, 0.9), (10, 0.5 * run), (20, np.nan if run == 2 else 0.2))
+        ],
+        columns=["run", "name", "step", "epoch", "value", "seconds"],
+    ),
+    0.5,
+)
+RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
+
+FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
+    "decay": lambda: gradient_decay(HEALTHY, RUNS),
+    "decay_relative_signal": lambda: gradient_decay(HEALTHY, RUNS, kind=Kind.SIGNAL, relative=True, span=(-6, 0)),
+    "decay_with_zero_and_nan": lambda: gradient_decay(BROKEN, RUNS),
+    "decay_empty": lambda: gradient_decay(NOTHING, RUNS),
+    "layer_map": lambda: layer_map(MAP, layer=1, step=10),
+    "layer_map_empty": lambda: layer_map(NOTHING),
+    "loss": lambda: learning_curve(METRICS, RUNS, what="loss"),
+    "accuracy_by_epoch": lambda: learning_curve(METRICS, RUNS, what="accuracy", against="epoch"),
+    "loss_empty": lambda: learning_curve(METRICS.head(0), RUNS),
+    "histogram_map": lambda: histogram_map(STEPS, COUNTS, step=10),
+    "histogram_map_empty": lambda: histogram_map(STEPS[:0], COUNTS[:0]),
+    "histogram_bars": lambda: histogram_bars(COUNTS[0], step=1234),
+    "histogram_lines": lambda: histogram_lines({1: COUNTS[0], 2: COUNTS[1]}, RUNS),
+    "histogram_lines_empty": lambda: histogram_lines({}, RUNS),
+    "update_ratio": lambda: update_ratio(RATIO),
+    "update_ratio_empty": lambda: update_ratio(RATIO.head(0)),
+    "lost_values": lambda: lost_values(MAP[MAP["layer"] == 0]),
+    "lost_values_empty": lambda: lost_values(NOTHING),
+}
+
+
+def specification(chart: alt.TopLevelMixin) -> dict:
+    """What is drawn, without the data and the names that Altair makes up."""
+    found = chart.to_dict()
+    found.pop("datasets", None)
+    names: dict[str, str] = {}
+
+    def clean(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: clean(v) for k, v in value.items() if k not in {"data", "$schema"}}
+        if isinstance(value, list):
+            return [clean(v) for v in value]
+        if isinstance(value, str) and value.startswith("view_"):
+            return names.setdefault(value, f"view_{len(names)}")
+        return value
+
+    return clean(found)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_figure_is_as_it_was_agreed(name: str) -> None:
+    path, found = GOLDEN / f"{name}.json", specification(FIGURES[name]())
+    if os.environ.get("GRADSCOPE_OVERWRITE"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    assert found == json.loads(path.read_text()), (
+        "the figure changed; look at it, then renew with GRADSCOPE_OVERWRITE=1"
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in FIGURES if not n.endswith("_empty")])
+def test_every_axis_has_a_title_and_every_figure_a_tooltip(name: str) -> None:
+    text = json.dumps(specification(FIGURES[name]()))
+    layers = FIGURES[name]().to_dict().get("layer") or [FIGURES[name]().to_dict()]
+    axes = [e["axis"] for layer in layers for k, e in layer["encoding"].items() if k in {"x", "y"} and "axis" in e]
+    assert axes
+    assert all(axis["title"] for axis in axes)
+    assert '"tooltip"' in text
+
+
+def drawn(chart: alt.TopLevelMixin, layer: int) -> pd.DataFrame:
+    own = chart.layer[layer].data
+    return chart.data if own is alt.Undefined else own  # Altair lifts what all layers share
+
+
+def test_a_zero_and_a_nan_stand_on_lines_below_the_axis() -> None:
+    chart = gradient_decay(BROKEN, RUNS)
+    special = drawn(chart, -1).set_index("mark")
+    assert special["at"].to_dict() == pytest.approx({"exactly zero": -3.4, "not finite": -3.8})
+    points = drawn(chart, 2)
+    assert points["at"].tolist() == pytest.approx([-3.0, -2.0, -2.0, 0.0])
+
+
+def test_the_band_is_a_factor_of_ten_around_the_output_layer() -> None:
+    band = drawn(gradient_decay(HEALTHY, RUNS, span=(-6, 0)), 0)
+    assert (band["at"][0], band["upper"][0]) == pytest.approx((-3.0, -1.0))
+
+
+def test_a_cell_of_the_map_lasts_until_the_next_record() -> None:
+    cells = drawn(layer_map(MAP), 0)
+    assert cells.loc[cells["layer"] == 1, "until"].tolist() == [1, 10, 19]
+
+
+def test_many_histograms_are_thinned_to_what_a_browser_draws() -> None:
+    steps = np.arange(2000)
+    counts = np.repeat(COUNTS[:1], 2000, axis=0)
+    assert len(drawn(histogram_map(steps, counts), 0)) <= 6000
+
+
+def test_shares_of_a_histogram_sum_to_one() -> None:
+    assert drawn(histogram_map(STEPS, COUNTS), 0).groupby("step")["share"].sum().tolist() == pytest.approx([1, 1, 1])
+
+
+def test_the_first_value_that_is_not_finite_is_marked_where_the_curve_was_last_seen() -> None:
+    broken = drawn(learning_curve(METRICS, RUNS, what="loss"), -1)
+    assert broken[["run", "name", "step", "seen"]].to_numpy().tolist() == [
+        [2, "train_loss", 20, 1.0],
+        [2, "val_loss", 20, 1.0],
+    ]
