@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
 
 from gradscope import histogram
 from gradscope.errors import RunNotFound
@@ -112,10 +112,8 @@ def metrics(
 
 def _doubling_stride(many: ColumnElement[int], max_points: int) -> ColumnElement[int]:
     """The smallest power of two that leaves at most max_points of `many` points (up to 2^20 times as many)."""
-    stride: ColumnElement[int] = literal(1)
-    for power in range(20):
-        stride = stride + func.iif(many > max_points * 2**power, 2**power, 0)
-    return stride
+    doublings = reversed(range(20))
+    return case(*[(many > max_points * 2**power, 2 ** (power + 1)) for power in doublings], else_=1)
 
 
 def layers(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
