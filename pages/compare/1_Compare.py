@@ -69,7 +69,7 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
         address.seed("layer_name", names, names[0])
         name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
         address.seed("kind", KINDS, KINDS[0])
-        kind = st.segmented_control("What", KINDS, key="kind", required=True, bind="query-params")
+        kind = st.segmented_control("What", KINDS, key="kind", default=KINDS[0], required=True, bind="query-params")
     chosen_kind = Kind(kind or KINDS[0])
     counts = {}
     for run in runs:

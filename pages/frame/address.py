@@ -30,9 +30,12 @@ def _number(text: str) -> int | None:
 
 
 def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[Option], str] = str) -> None:
-    """Give the widget of that key a value that is among its options: the one it has, the address's, or the default."""
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = next(iter(wanted(key, options, text)), default)
+    """Give the widget of that key a value that is among its options: the one it has, the address's, or the default.
+
+    It is given at every run: a widget of the same key on another page would start without it.
+    """
+    now = st.session_state.get(key)
+    st.session_state[key] = now if now in options else next(iter(wanted(key, options, text)), default)
 
 
 def seed_step(steps: Sequence[int]) -> None:

@@ -52,7 +52,13 @@ def controls(live: bool) -> tuple[Kind, bool]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("kind", KINDS, KINDS[0])
         kind = st.segmented_control(
-            "What", KINDS, key="kind", default=None, required=True, bind="query-params", label_visibility="collapsed"
+            "What",
+            KINDS,
+            key="kind",
+            default=KINDS[0],
+            required=True,
+            bind="query-params",
+            label_visibility="collapsed",
         )
         address.seed("depth", ["depth", "relative"], "depth")
         depth = st.segmented_control(
@@ -92,8 +98,7 @@ def step_to_show(steps: list[int], live: bool) -> int:
     st.session_state["replayed"] = False
     if live and st.session_state.get("follow"):
         st.session_state["step"] = last
-    else:
-        address.seed_step(steps)
+    address.seed_step(steps)
     if len(steps) < 2:
         return last
     return st.select_slider(
@@ -135,12 +140,14 @@ def draw(runs: list[Run]) -> None:
         run, layer = st.session_state.pop("layers_of")
         st.session_state["run"], st.session_state["layer"] = run, layer
         show.go(show.LAYERS)
-    show.live_badge(runs)
     steps = source.steps(store, runs)
     if not steps:
+        show.live_badge(runs)
         st.info("None of these runs has recorded a layer yet; the first record comes with the first step.")
         return
-    step = step_to_show(steps, is_live)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show.live_badge(runs)
+        step = step_to_show(steps, is_live)
     looks = choice.look(runs)
     profile = source.profile(store, runs, chosen_kind, step)
     span = log_span(source.layer_map(store, run, chosen_kind, 24) for run in runs)

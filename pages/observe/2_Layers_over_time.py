@@ -44,7 +44,13 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("kind", KINDS, KINDS[0])
         kind = st.segmented_control(
-            "What", KINDS, key="kind", required=True, bind="query-params", label_visibility="collapsed"
+            "What",
+            KINDS,
+            key="kind",
+            default=KINDS[0],
+            required=True,
+            bind="query-params",
+            label_visibility="collapsed",
         )
         ids = list(by_id)
         address.seed("run", ids, ids[0], text)

@@ -26,7 +26,13 @@ def controls() -> tuple[str, float]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("x", list(AGAINST), "step")
         against = st.segmented_control(
-            "Against", list(AGAINST), key="x", required=True, bind="query-params", label_visibility="collapsed"
+            "Against",
+            list(AGAINST),
+            key="x",
+            default="step",
+            required=True,
+            bind="query-params",
+            label_visibility="collapsed",
         )
         smoothing = st.slider(
             "Smoothing",

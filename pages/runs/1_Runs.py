@@ -72,7 +72,7 @@ def table(store: Store, runs: Sequence[Run], looks: dict[int, RunStyle]) -> pd.D
                 "run": choice.text_of(run),
                 "status": choice.status_text(run),
                 "done": None if (share := share_done(run)) is None else 100 * share,
-                "left": duration(left) if (left := seconds_left(run, now)) is not None else "",
+                "left": duration(left) if (left := seconds_left(run, now)) is not None else run.progress.phase or "",
                 "preset": settings.get("preset", UNKNOWN),
                 "data": settings.get("data", UNKNOWN),
                 "best": percent(run.results.best_val_accuracy),
@@ -96,7 +96,7 @@ def columns() -> dict[str, object]:
         "run": column.TextColumn(width=150, pinned=True),
         "status": column.TextColumn(width=95),
         "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=95),
-        "left": column.TextColumn("time left", width=80),
+        "left": column.TextColumn("time left", width=95),
         "best": column.TextColumn("best val.", width=72, help="Best validation accuracy"),
         "last": column.TextColumn("last val.", width=72, help="Validation accuracy of the last epoch"),
         "loss": column.LineChartColumn(width=100, help="Training loss"),
@@ -176,4 +176,5 @@ alive = any(not run.status.is_final for run in known)
 st.fragment(draw, run_every=1.0 if alive else 5.0)()
 chosen = [run for run in known if run.id in st.session_state.get("picked", [])]
 run_actions.panel(store, chosen)
-st.caption(f"{count(read.fingerprint(store)[0])} runs in {store.name}, SQLite {sqlite_version()}")
+number = read.fingerprint(store)[0]
+st.caption(f"{count(number)} {'run' if number == 1 else 'runs'} in {store.name}, SQLite {sqlite_version()}")
