@@ -19,7 +19,6 @@ from gradscope.histogram import BINS
 from gradscope.recorder import kernel
 from gradscope.recorder.statistics import COUNTS, MAX_ABS, SUM_ABS, SUM_SQUARES, WIDTH, ZEROS, N, Rows
 
-_CHUNK = 1 << 16
 _ALONE = 1 << 16
 """Up to so many elements, calling the other threads costs more than it saves."""
 
@@ -39,9 +38,9 @@ class _Plan:
 @lru_cache(maxsize=256)
 def _plan(sizes: tuple[tuple[int, bool], ...]) -> _Plan:
     chunks = [
-        (start * (8 if double else 4), min(_CHUNK, n - start), double, row)
+        (start * (8 if double else 4), min(kernel.CHUNK, n - start), double, row)
         for row, (n, double) in enumerate(sizes)
-        for start in range(0, n, _CHUNK)
+        for start in range(0, n, kernel.CHUNK)
     ]
     table = np.array(chunks, np.int64).reshape(-1, 4)
     filled, first = np.unique(table[:, 3], return_index=True)

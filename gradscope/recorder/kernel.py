@@ -27,8 +27,9 @@ N_COUNTS = COUNTS - ZEROS + BINS
 """Zeros, NaN, +Inf, -Inf, then the bins."""
 
 _BIN0 = COUNTS - ZEROS
+CHUNK = 1 << 16
 _BLOCK = 1 << 10
-_TABLES, _KEYS = 4, 512
+_TABLES, _KEYS, _SPAN = 4, 512, 64
 _HALF32 = 0x3504F4
 """The mantissa bits of the smallest float32 at or above sqrt(2); the same in float64 below."""
 _HALF64 = 0x6A09E667F3BCD
@@ -118,14 +119,23 @@ def _moments(x: Any, sums: Any) -> None:
 
 
 @_compiled
-def _find_keys(bits: Any, keys: Any) -> Any:
-    """Fill in the key of each element; returns the bits of the largest magnitude."""
+def _find_keys(bits: Any, keys: Any) -> tuple[Any, Any]:
+    """Fill in the key of each element; returns the bits of the smallest and the largest magnitude."""
+    least = np.uint32(0x7FFFFFFF)
     largest = np.uint32(0)
     for i in range(bits.size):
-        a = bits[i] & np.uint32(0x7FFFFFFF)
-        largest = max(largest, a)
-        keys[i] = (a >> np.uint32(23)) + ((a + np.uint32(0x800000 - _HALF32)) >> np.uint32(23))
-    return largest
+        # numba would widen every sum to 64 bits, and halve the speed
+        a = np.uint32(bits[i] & np.uint32(0x7FFFFFFF))
+        least = np.uint32(min(least, a))
+        largest = np.uint32(max(largest, a))
+        keys[i] = _key(a)
+    return least, largest
+
+
+@_compiled
+def _key(a: Any) -> Any:
+    above = np.uint32(np.uint32(a + np.uint32(0x800000 - _HALF32)) >> np.uint32(23))
+    return np.uint16(np.uint32(a >> np.uint32(23)) + above)
 
 
 @_compiled
@@ -138,6 +148,28 @@ def _count_keys(keys: Any, n: int, tables: Any) -> None:
         tables[3, keys[i + 3]] += np.int32(1)
     for i in range(whole, n):
         tables[0, keys[i]] += np.int32(1)
+
+
+@_compiled
+def _count_pairs(keys: Any, lowest: Any, pairs: Any, slots: Any) -> None:
+    """The same with half the increments, for a whole block whose keys all lie within _SPAN from `lowest`."""
+    half = _BLOCK // 2
+    base = np.uint16(lowest)
+    for i in range(half):
+        row = np.uint16(np.uint16(keys[i] - base) * np.uint16(_SPAN))
+        slots[i] = np.uint16(row + np.uint16(keys[i + half] - base))
+    for i in range(half):
+        pairs[slots[i]] += np.int32(1)
+
+
+@_compiled
+def _unpair(lowest: Any, pairs: Any, tables: Any) -> None:
+    """Add the counted pairs to the tables, each as its two keys, and begin again from zero."""
+    for i in range(_SPAN):
+        for j in range(_SPAN):
+            tables[0, lowest + i] += pairs[i * _SPAN + j]
+            tables[1, lowest + j] += pairs[i * _SPAN + j]
+    pairs[:] = 0
 
 
 @_compiled
@@ -163,25 +195,41 @@ def _with_care(x: Any, sums: Any, counts: Any, every_bin: bool) -> None:
 
 
 @_compiled
-def _chunk32(address: int, n: int, sums: Any, counts: Any, tables: Any, keys: Any) -> None:
+def _chunk32(address: int, n: int, sums: Any, counts: Any, desk: Any) -> None:
+    tables, keys, pairs, slots, lowest = desk
     x = carray(_at(address, types.float32), n)
     bits = carray(_at(address, types.uint32), n)
-    largest = np.uint32(0)
+    greatest = np.uint32(0)
     for start in range(0, n, _BLOCK):
         stop = min(n, start + _BLOCK)
         _moments(x[start:stop], sums)
-        largest = max(largest, _find_keys(bits[start:stop], keys))
-        _count_keys(keys, stop - start, tables)
-    odd = 0
-    for t in range(_TABLES):
-        for key in (0, 1, 510, 511):
-            odd += tables[t, key]
-            tables[t, key] = 0
-    if odd and (largest >= np.uint32(0x7F800000) or odd != _count_zeros(bits)):
+        least, largest = _find_keys(bits[start:stop], keys)
+        greatest = max(greatest, largest)
+        low, high = _key(least), _key(largest)
+        if start == 0 and n == CHUNK and (low < lowest[0] or high >= lowest[0] + _SPAN):
+            _unpair(lowest[0], pairs, tables)
+            lowest[0] = min(max(high - _SPAN * 7 // 8, 0), _KEYS - _SPAN)
+        if stop - start == _BLOCK and low > 1 and high < 510 and low >= lowest[0] and high < lowest[0] + _SPAN:
+            _count_pairs(keys, lowest[0], pairs, slots)
+        else:
+            _count_keys(keys, stop - start, tables)
+    sums[2] = _float32(greatest)
+    odd = _take_odd(tables)
+    if odd and (greatest >= np.uint32(0x7F800000) or odd != _count_zeros(bits)):
         _with_care(x, sums, counts, False)
     else:
         counts[0] += odd
-        sums[2] = _float32(largest)
+
+
+@_compiled
+def _take_odd(tables: Any) -> int:
+    """How many keys were of zeros, subnormals, NaN and infinities; takes them out of the tables."""
+    odd = 0
+    for table in range(_TABLES):
+        for key in (0, 1, 510, 511):
+            odd += tables[table, key]
+            tables[table, key] = 0
+    return odd
 
 
 @_compiled
@@ -193,8 +241,10 @@ def _count_zeros(bits: Any) -> int:
 
 
 @_compiled
-def _hand_in(address: int, counts: Any, tables: Any) -> None:
+def _hand_in(address: int, counts: Any, desk: Any) -> None:
     """Add what a thread counted to the tensor's row, and begin again from zero."""
+    tables, _, pairs, _, lowest = desk
+    _unpair(lowest[0], pairs, tables)
     for key in range(2, 510):
         counts[_BIN0 + key + _BIN_OF_KEY] += tables[0, key] + tables[1, key] + tables[2, key] + tables[3, key]
     tables[:] = 0
@@ -217,22 +267,26 @@ def work(job: Any) -> None:
     sums = carray(_at(head[3], types.float64), n_chunks * 3)
     tables = np.zeros((_TABLES, _KEYS), np.int32)
     keys = np.empty(_BLOCK, np.uint16)
+    pairs = np.zeros(_SPAN * _SPAN, np.int32)
+    slots = np.empty(_BLOCK // 2, np.uint16)
+    lowest = np.zeros(1, np.int64)
+    desk = (tables, keys, pairs, slots, lowest)
     counts = np.zeros(N_COUNTS, np.int64)
     row = -1
     chunk = _add(head[0], 1)
     while chunk < n_chunks:
         address, n, is_double, its_row = chunks[4 * chunk : 4 * chunk + 4]
         if its_row != row and row >= 0:
-            _hand_in(head[4] + 8 * row * counts.size, counts, tables)
+            _hand_in(head[4] + 8 * row * counts.size, counts, desk)
         row = its_row
         mine = sums[3 * chunk : 3 * chunk + 3]
         if is_double:
             _with_care(carray(_at(address, types.float64), n), mine, counts, True)
         else:
-            _chunk32(address, n, mine, counts, tables, keys)
+            _chunk32(address, n, mine, counts, desk)
         chunk = _add(head[0], 1)
     if row >= 0:
-        _hand_in(head[4] + 8 * row * counts.size, counts, tables)
+        _hand_in(head[4] + 8 * row * counts.size, counts, desk)
 
 
 @_encoder

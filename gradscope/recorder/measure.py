@@ -45,7 +45,7 @@ class Transfer:
 class Measured:
     """The rows of some tensors, perhaps still on their way."""
 
-    def __init__(self, rows: Rows | Transfer, implied_zeros: Sequence[int]) -> None:
+    def __init__(self, rows: Rows | Transfer, implied_zeros: Sequence[int] | None) -> None:
         self._rows = rows
         self._implied_zeros = implied_zeros
 
@@ -53,12 +53,10 @@ class Measured:
         """Shape (T, WIDTH); waits for the device if need be. Call it from the writer's thread."""
         if isinstance(self._rows, Transfer):
             self._rows = self._rows.wait().numpy()
-        rows = self._rows
-        if any(self._implied_zeros):
-            rows[:, N] += self._implied_zeros
-            rows[:, ZEROS] += self._implied_zeros
-            self._implied_zeros = ()
-        return rows
+        if self._implied_zeros is not None:
+            self._rows[:, [N, ZEROS]] += np.array(self._implied_zeros)[:, None]
+            self._implied_zeros = None
+        return self._rows
 
 
 def measure(tensors: Sequence[Tensor]) -> Measured:
@@ -67,15 +65,16 @@ def measure(tensors: Sequence[Tensor]) -> Measured:
     CPU memory is read by the compiled kernel, or by the plain reference while that is still being loaded; both count
     exactly the same. Other devices use the reference; one without float64 (MPS) has its tensors copied to the host.
     """
-    with torch.no_grad():
-        plain = [_plain(t) for t in tensors]
-        implied = [t.numel() - p.numel() if t.is_sparse else 0 for t, p in zip(tensors, plain, strict=True)]
-        if not plain:
-            return Measured(np.zeros((0, WIDTH)), ())
-        if plain[0].device.type == "cpu":
-            kernel = compiled()
-            return Measured(kernel.measure(plain) if kernel else statistics.reference(plain).numpy(), implied)
-        return Measured(Transfer(statistics.reference(plain)), implied)
+    plain = tensors if all(map(_is_plain, tensors)) else [_plain(t) for t in tensors]
+    implied = None
+    if plain is not tensors and any(t.is_sparse for t in tensors):
+        implied = [t.numel() - p.numel() for t, p in zip(tensors, plain, strict=True)]
+    if not plain:
+        return Measured(np.zeros((0, WIDTH)), None)
+    if plain[0].is_cpu:
+        kernel = compiled()
+        return Measured(kernel.measure(plain) if kernel else statistics.reference(plain).numpy(), implied)
+    return Measured(Transfer(statistics.reference(plain)), implied)
 
 
 def thinned(tensor: Tensor) -> Tensor:
@@ -93,18 +92,32 @@ def thinned(tensor: Tensor) -> Tensor:
     return _in_memory_order(tensor.detach()).flatten()[::stride]
 
 
+_KERNEL_TYPES = (torch.float32, torch.float64)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return (
+        tensor.dtype in _KERNEL_TYPES
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
+
+
+@torch.no_grad()
 def _plain(tensor: Tensor) -> Tensor:
     """Contiguous float32 or float64 with the same values (a sparse tensor's stored ones), in any order."""
     x = tensor.detach()
     if x.is_sparse:
         x = x.coalesce().values()
     if x.is_complex():
-        x = torch.view_as_real(x)
+        x = torch.view_as_real(x.resolve_conj())
     if x.device.type == "mps":
         x = x.cpu()
-    if x.dtype not in (torch.float32, torch.float64):
+    if x.dtype not in _KERNEL_TYPES:
         x = x.float()
-    return _in_memory_order(x).contiguous()
+    return _in_memory_order(x.resolve_neg()).contiguous()
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:

@@ -2,48 +2,50 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gradscope.recorder import statistics
 from gradscope.recorder.measure import Measured, Transfer, encoded
-from gradscope.recorder.statistics import WIDTH, Rows
+from gradscope.recorder.statistics import WIDTH
 from gradscope.records import Kind, LayerStats, NonFinite
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One kind of tensor of one layer: the rows that together describe it."""
+@dataclass(slots=True)
+class Group:
+    """Tensors of one kind that were measured together."""
 
-    layer: int
     kind: Kind
-    rows: Sequence[tuple[Measured, int]] = ()
-    """(measurement, row in it); none where the tensor does not exist."""
-    shares: Transfer | None = None
-    """(saturated, dead), NaN where not measured."""
-
-    def together(self) -> Rows:
-        """One row, shape (WIDTH,)."""
-        return statistics.together(np.array([m.rows()[row] for m, row in self.rows]).reshape(-1, WIDTH))
-
-    def saturated_and_dead(self) -> tuple[float | None, float | None]:
-        """Each in 0..1, or None."""
-        if self.shares is None:
-            return None, None
-        saturated, dead = (None if math.isnan(v) else v for v in self.shares.wait().tolist())
-        return saturated, dead
+    layers: Sequence[int]
+    """Of each row of `measured`, the layer it belongs to; rows of one layer add up."""
+    measured: Measured
 
 
 class Record:
     """Everything recorded of a step. Its numbers may still be on a device until somebody asks for `stats`."""
 
-    def __init__(self, step: int, names: Sequence[str], parts: Sequence[Part]) -> None:
+    def __init__(
+        self,
+        step: int,
+        names: Sequence[str],
+        kinds: Sequence[Kind],
+        groups: Sequence[Group],
+        shares: Mapping[int, Transfer],
+    ) -> None:
+        """
+        Args:
+            step: the optimiser's.
+            names: of the L layers, by index.
+            kinds: each gives one row a layer, also where a layer has no such tensor.
+            groups: what was measured.
+            shares: by layer, its (saturated, dead), NaN where not measured.
+        """
         self.step = step
-        self.n_rows = len(parts)
+        self.n_rows = len(kinds) * len(names)
         self._names = names
-        self._parts = parts
+        self._kinds, self._groups, self._shares = kinds, groups, shares
         self._stats: tuple[LayerStats, ...] | None = None
         self._lock = threading.Lock()
 
@@ -52,18 +54,28 @@ class Record:
         with self._lock:
             if self._stats is None:
                 self._stats = self._resolve()
-                self._parts = ()
+                self._groups = ()
             return self._stats
 
     def _resolve(self) -> tuple[LayerStats, ...]:
-        rows = [part.together() for part in self._parts]
-        blobs = encoded(np.array(rows).reshape(-1, WIDTH))
-        made = []
-        for part, row, blob in zip(self._parts, rows, blobs, strict=True):
-            saturated, dead = part.saturated_and_dead()
-            where = {"step": self.step, "layer": part.layer}
-            made.append(statistics.layer_stats(row, **where, kind=part.kind, blob=blob, saturated=saturated, dead=dead))
-        return tuple(made)
+        rows = np.zeros((len(self._kinds), len(self._names), WIDTH))
+        for group in self._groups:
+            statistics.add_rows(rows[self._kinds.index(group.kind)], group.layers, group.measured.rows())
+        blobs = iter(encoded(rows.reshape(-1, WIDTH)))
+        return tuple(
+            statistics.layer_stats(
+                row, step=self.step, layer=layer, kind=kind, blob=next(blobs), **self._ends(kind, layer)
+            )
+            for kind, its in zip(self._kinds, rows, strict=True)
+            for layer, row in enumerate(its)
+        )
+
+    def _ends(self, kind: Kind, layer: int) -> dict[str, float | None]:
+        """What the activation that follows the layer does to its output, each in 0..1."""
+        if kind is not Kind.ACTIVATION or layer not in self._shares:
+            return {}
+        saturated, dead = (None if math.isnan(v) else v for v in self._shares[layer].wait().tolist())
+        return {"saturated": saturated, "dead": dead}
 
     def nonfinite(self) -> NonFinite | None:
         """Where the step's first value that is not finite arose.

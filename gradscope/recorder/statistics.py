@@ -60,16 +60,21 @@ def _bins(size: Tensor) -> Tensor:
     return index.clamp_(0, histogram.BINS - 1)
 
 
-def together(rows: Rows) -> Rows:
-    """The row of several tensors taken as one: (T, WIDTH) -> (WIDTH,)."""
-    whole: Rows = rows.sum(axis=0)
-    whole[MAX_ABS] = rows[:, MAX_ABS].max(initial=0.0)
-    return whole
+def add_rows(to: Rows, layers: Sequence[int], rows: Rows) -> None:
+    """Add T rows to those of the layers they belong to, in place.
 
-
-def nonfinite(row: Rows) -> bool:
-    """Whether a row counted a NaN or an infinity."""
-    return bool(row[NAN] + row[POS_INF] + row[NEG_INF] > 0)
+    Args:
+        to: shape (L, WIDTH).
+        layers: T indices in 0..L-1; rows with the same index add up.
+        rows: shape (T, WIDTH).
+    """
+    largest = to[:, MAX_ABS].copy()
+    np.maximum.at(largest, layers, rows[:, MAX_ABS])
+    if len(set(layers)) == len(layers):
+        to[layers] += rows
+    else:
+        np.add.at(to, layers, rows)
+    to[:, MAX_ABS] = largest
 
 
 def layer_stats(
@@ -83,20 +88,20 @@ def layer_stats(
     dead: float | None = None,
 ) -> LayerStats:
     """A row as the record that is stored; `blob` is its encoded histogram."""
-    n, nan, pos_inf, neg_inf = (int(row[c]) for c in (N, NAN, POS_INF, NEG_INF))
+    n, squares, sizes, largest, zeros, nan, pos_inf, neg_inf = row[:COUNTS].tolist()
     finite = n - nan - pos_inf - neg_inf
     return LayerStats(
         step=step,
         layer=layer,
         kind=kind,
-        n=n,
-        rms=_finite(math.sqrt(row[SUM_SQUARES] / finite)) if finite else None,
-        mean_abs=_finite(row[SUM_ABS] / finite) if finite else None,
-        max_abs=float(row[MAX_ABS]) if finite else None,
-        zeros=int(row[ZEROS]),
-        nan=nan,
-        pos_inf=pos_inf,
-        neg_inf=neg_inf,
+        n=int(n),
+        rms=_finite(math.sqrt(squares / finite)) if finite else None,
+        mean_abs=_finite(sizes / finite) if finite else None,
+        max_abs=largest if finite else None,
+        zeros=int(zeros),
+        nan=int(nan),
+        pos_inf=int(pos_inf),
+        neg_inf=int(neg_inf),
         saturated=saturated,
         dead=dead,
         histogram=blob if n else None,
@@ -105,4 +110,4 @@ def layer_stats(
 
 def _finite(value: float) -> float | None:
     """None for a moment that overflowed (float64 elements beyond 1e150)."""
-    return float(value) if math.isfinite(value) else None
+    return value if math.isfinite(value) else None

@@ -1,6 +1,5 @@
 """Watching a network train: measures its layers on the steps that are due, through the optimiser's own hooks."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,15 +12,18 @@ from torch.optim import Optimizer
 from gradscope.errors import RecorderError
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
-from gradscope.recorder.measure import Measured, compiled, measure
+from gradscope.recorder.measure import Transfer, compiled, measure
 from gradscope.recorder.passes import Passes, Seen
-from gradscope.recorder.record import Part, Record
+from gradscope.recorder.record import Group, Record
 from gradscope.recorder.schedule import Schedule
 from gradscope.recorder.timer import Timer
 from gradscope.records import Kind, Layer
 
 Log = Literal["gradients", "all"]
-_LOGS = ("gradients", "all")
+_KINDS: Mapping[Log, Sequence[Kind]] = {
+    "gradients": (Kind.GRADIENT,),
+    "all": (Kind.GRADIENT, Kind.WEIGHT, Kind.UPDATE, Kind.ACTIVATION, Kind.SIGNAL),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +54,14 @@ class Watch:
         step: int,
         receiver: Receiver,
     ) -> None:
-        if log not in _LOGS:
+        if log not in _KINDS:
             raise RecorderError(f'log={log!r} is not known; give log="gradients" or log="all"')
         self._layers = find_layers(model, choice)
+        self._list_weights()
         self._optimizer = optimizer
         self._schedule = schedule
         self._everything = log == "all"
+        self._kinds = [k for k in _KINDS[log] if optimizer is not None or k is not Kind.UPDATE]
         self._receiver = receiver
         self.timer = Timer()
         self.step = step
@@ -67,7 +71,7 @@ class Watch:
         self._passes = Passes(unwrapped(model), self._layers, self.timer)
         self._is_compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in model.modules())
         self._eager = ExitStack()
-        self._early: list[Part] = []
+        self._early: list[Group] = []
         """Measured before the optimiser moved the weights."""
         self._old: dict[nn.Parameter, Tensor] = {}
         self._hooks = Hooks()
@@ -131,8 +135,8 @@ class Watch:
         self._settle_order()
         self._early = self._measure(Kind.GRADIENT, self._gradients()) if gradients else []
         if self._everything:
-            self._early += self._measure(Kind.WEIGHT, [list(layer.weights) for layer in self._layers])
-            self._old = {w: w.detach().clone() for layer in self._layers for w in layer.weights if w.requires_grad}
+            self._early += self._measure(Kind.WEIGHT, self._weights)
+            self._old = {w: w.detach().clone() for _, w in self._weights if w.requires_grad}
 
     def _end_step(self) -> None:
         self._settle_order()
@@ -146,51 +150,50 @@ class Watch:
         self._prepare()
 
     def _hand_over(self, seen: Mapping[Watched, Seen]) -> None:
-        parts, self._early, self._old = self._early, [], {}
+        groups, self._early, self._old = self._early, [], {}
+        shares: dict[int, Transfer] = {}
         if self._everything:
-            parts += self._of_passes(seen)
-        self._receiver.record(Record(self.step, [layer.name for layer in self._layers], parts))
+            for index, layer in enumerate(self._layers):
+                if layer in seen:
+                    groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
+                    groups += [Group(Kind.SIGNAL, [index], m) for m in seen[layer].signals]
+                    shares |= {index: ends} if (ends := seen[layer].shares()) else {}
+        self._receiver.record(Record(self.step, self._names, self._kinds, groups, shares))
 
-    def _gradients(self) -> list[list[Tensor]]:
-        """Of each layer, as the optimiser sees them: a fused one is handed scaled ones together with the scale."""
-        found = [[w.grad for w in layer.weights if w.grad is not None] for layer in self._layers]
+    def _gradients(self) -> list[tuple[int, Tensor]]:
+        """(layer, gradient) as the optimiser sees it; a fused one is handed scaled gradients and the scale."""
+        found = [(layer, w.grad) for layer, w in self._weights if w.grad is not None]
         scale = getattr(self._optimizer, "grad_scale", None)
-        return found if scale is None else [[g / scale.to(g.device) for g in gradients] for gradients in found]
+        return found if scale is None else [(layer, g / scale.to(g.device)) for layer, g in found]
 
-    def _updates(self) -> list[list[Tensor]]:
+    def _updates(self) -> list[tuple[int, Tensor]]:
         with torch.no_grad():
             for weight, old in self._old.items():
                 torch.sub(weight, old, out=old)
-        return [[self._old[w] for w in layer.weights if w in self._old] for layer in self._layers]
+        return [(layer, self._old[w]) for layer, w in self._weights if w in self._old]
 
-    def _measure(self, kind: Kind, tensors: Sequence[Sequence[Tensor]]) -> list[Part]:
-        """One part a layer; the tensors of all layers of one device are measured at once."""
-        by_device: dict[torch.device, list[tuple[int, Tensor]]] = defaultdict(list)
-        for layer, its in enumerate(tensors):
-            for tensor in its:
-                by_device[tensor.device].append((layer, tensor))
-        rows: list[list[tuple[Measured, int]]] = [[] for _ in tensors]
-        for found in by_device.values():
-            measured = measure([tensor for _, tensor in found])
-            for row, (layer, _) in enumerate(found):
-                rows[layer].append((measured, row))
-        return [Part(layer=layer, kind=kind, rows=its) for layer, its in enumerate(rows)]
-
-    def _of_passes(self, seen: Mapping[Watched, Seen]) -> Iterator[Part]:
-        for index, layer in enumerate(self._layers):
-            its = seen.get(layer) or Seen()
-            activations = [(m, 0) for m in its.activations]
-            yield Part(layer=index, kind=Kind.ACTIVATION, rows=activations, shares=its.shares())
-            yield Part(layer=index, kind=Kind.SIGNAL, rows=[(m, 0) for m in its.signals])
+    def _measure(self, kind: Kind, tensors: Sequence[tuple[int, Tensor]]) -> list[Group]:
+        """The tensors of all layers that lie on one device are measured at once."""
+        devices = {t.device for _, t in tensors}
+        groups = []
+        for device in devices:
+            its = tensors if len(devices) == 1 else [(layer, t) for layer, t in tensors if t.device == device]
+            groups.append(Group(kind, [layer for layer, _ in its], measure([t for _, t in its])))
+        return groups
 
     def _settle_order(self) -> None:
         """After the first passes: number the layers in the order of their use, once and for all."""
         if self._order is None:
             return
         self._layers = self._order.sort(self._layers)
+        self._list_weights()
         self._order.forget()
         self._order = None
         self._receiver.layers([layer.record(index) for index, layer in enumerate(self._layers)])
+
+    def _list_weights(self) -> None:
+        self._names = [layer.name for layer in self._layers]
+        self._weights = [(index, w) for index, layer in enumerate(self._layers) for w in layer.weights]
 
     def _prepare(self) -> None:
         """For the step to come."""
