@@ -68,8 +68,8 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("layer_name", names, names[0])
         name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
-        address.seed("kind", KINDS, KINDS[0])
-        kind = st.segmented_control("What", KINDS, key="kind", default=KINDS[0], required=True, bind="query-params")
+        address.seed("what", KINDS, KINDS[0])
+        kind = st.segmented_control("What", KINDS, key="what", default=KINDS[0], required=True, bind="query-params")
     chosen_kind = Kind(kind or KINDS[0])
     counts = {}
     for run in runs:

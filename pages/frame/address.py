@@ -32,10 +32,13 @@ def _number(text: str) -> int | None:
 def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[Option], str] = str) -> None:
     """Give the widget of that key a value that is among its options: the one it has, the address's, or the default.
 
-    It is given at every run: a widget of the same key on another page would start without it.
+    What it has is left alone: only then does Streamlit write it into the address of another page.
     """
-    now = st.session_state.get(key)
-    st.session_state[key] = now if now in options else next(iter(wanted(key, options, text)), default)
+    if key in st.session_state and st.session_state[key] in options:
+        return
+    value = default if key in st.session_state else next(iter(wanted(key, options, text)), default)
+    if key in st.session_state or value != default:
+        st.session_state[key] = value
 
 
 def seed_step(steps: Sequence[int]) -> None:

@@ -67,7 +67,16 @@ def _settle(runs: dict[int, Run]) -> None:
     if not kept and not st.session_state.get("runs_touched"):
         named = address.wanted("runs", list(runs), lambda i: text_of(runs[i]))
         kept = named[:MOST] or list(runs)[:FIRST]
+        _write_out([text_of(runs[i]) for i in kept])
     st.session_state["runs"] = kept
+
+
+def _write_out(texts: list[str]) -> None:
+    """Put the first choice into the address as the widget would, before there is a widget that it belongs to."""
+    if texts and st.query_params.get_all("runs") != texts and "runs_written" not in st.session_state:
+        st.session_state["runs_written"] = True
+        st.query_params["runs"] = texts
+        st.rerun()
 
 
 def _line(run: Run, style: RunStyle) -> str:

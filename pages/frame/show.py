@@ -27,12 +27,12 @@ def header(title: str, question: str | None) -> None:
     st.caption((question or "").strip().splitlines()[0])
 
 
-def go(page: str) -> NoReturn:
-    """Open another page; the choices bound to the address come along by themselves.
+def go(page: str, **choices: str) -> NoReturn:
+    """Open another page with choices of its own; those that both pages have come along by themselves.
 
-    Without the empty mapping Streamlit would clear the address, and refuse to because choices are bound to it.
+    Without any mapping Streamlit would clear the address, and refuse to because choices are bound to it.
     """
-    st.switch_page(page, query_params={})
+    st.switch_page(page, query_params=choices)
 
 
 def nothing(message: str, page: str, label: str) -> None:

@@ -47,6 +47,15 @@ def open_layer() -> None:
         st.session_state["layers_of"] = (int(point["run"]), int(point["layer"]))
 
 
+def open_layers_over_time(runs: list[Run], run_id: int, layer: int) -> None:
+    """The page of a clicked layer, its choices in the address."""
+    run = next(run for run in runs if run.id == run_id)
+    names = source.layers(store, [run]).set_index("layer")["name"]
+    for key in ("run", "layer", "what"):
+        st.session_state.pop(key, None)
+    show.go(show.LAYERS, run=choice.text_of(run), layer=f"{layer} {names[layer]}", what=str(st.session_state["kind"]))
+
+
 def controls(live: bool) -> tuple[Kind, bool]:
     """The row above the figure."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -137,9 +146,7 @@ chosen_kind, is_relative = controls(is_live)
 def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     if "layers_of" in st.session_state:
-        run, layer = st.session_state.pop("layers_of")
-        st.session_state["run"], st.session_state["layer"] = run, layer
-        show.go(show.LAYERS)
+        open_layers_over_time(runs, *st.session_state.pop("layers_of"))
     steps = source.steps(store, runs)
     if not steps:
         show.live_badge(runs)

@@ -42,11 +42,11 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
         return choice.text_of(by_id[run_id]) if run_id else ALONE
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        address.seed("kind", KINDS, KINDS[0])
+        address.seed("what", KINDS, KINDS[0])
         kind = st.segmented_control(
             "What",
             KINDS,
-            key="kind",
+            key="what",
             default=KINDS[0],
             required=True,
             bind="query-params",
