@@ -33,6 +33,7 @@ class _Plan:
     """Index of each non-empty tensor's first chunk."""
     filled: NDArray[np.int64]
     """Rows of the non-empty tensors."""
+    elements: int
 
 
 @lru_cache(maxsize=256)
@@ -44,30 +45,47 @@ def _plan(sizes: tuple[tuple[int, bool], ...]) -> _Plan:
     ]
     table = np.array(chunks, np.int64).reshape(-1, 4)
     filled, first = np.unique(table[:, 3], return_index=True)
-    return _Plan(table, first, filled)
+    return _Plan(table, first, filled, sum(n for n, _ in sizes))
 
 
-def measure(tensors: Sequence[Tensor]) -> Rows:
-    """One row for each tensor: shape (T, WIDTH), float64. The same numbers as `statistics.reference`.
+@dataclass(frozen=True)
+class Counted:
+    """What the kernel found, to be put into rows when there is time."""
+
+    plan: _Plan
+    sizes: tuple[tuple[int, bool], ...]
+    sums: NDArray[np.float64]
+    """Shape (C, 3): sum of squares, sum of magnitudes and largest magnitude of each chunk."""
+    counts: NDArray[np.int64]
+    """Shape (T, N_COUNTS)."""
+
+    def rows(self) -> Rows:
+        """One row for each tensor: shape (T, WIDTH)."""
+        rows = np.zeros((len(self.sizes), WIDTH))
+        rows[:, N] = [n for n, _ in self.sizes]
+        rows[:, ZEROS:] = self.counts
+        if len(self.sums):
+            rows[self.plan.filled, SUM_SQUARES : SUM_ABS + 1] = np.add.reduceat(self.sums[:, :2], self.plan.first)
+            rows[self.plan.filled, MAX_ABS] = np.maximum.reduceat(self.sums[:, 2], self.plan.first)
+        return rows
+
+
+def measure(tensors: Sequence[Tensor]) -> Counted:
+    """Count at once, in the calling thread and PyTorch's others; gives the same rows as `statistics.reference`.
 
     Args:
         tensors: T contiguous float32 or float64 tensors in CPU memory, of any shape.
     """
-    plan = _plan(tuple((t.numel(), t.dtype == torch.float64) for t in tensors))
+    sizes = tuple((t.numel(), t.dtype == torch.float64) for t in tensors)
+    plan = _plan(sizes)
     chunks = plan.chunks.copy()
     chunks[:, 0] += np.array([t.data_ptr() for t in tensors], np.int64)[chunks[:, 3]]
     sums = np.zeros((len(chunks), 3))
     counts = np.zeros((len(tensors), kernel.N_COUNTS), np.int64)
     drawn = np.zeros(1, np.int64)
     job = np.array([drawn.ctypes.data, len(chunks), chunks.ctypes.data, sums.ctypes.data, counts.ctypes.data], np.int64)
-    _run(job, int(chunks[:, 1].sum()))
-    rows = np.zeros((len(tensors), WIDTH))
-    rows[:, N] = [t.numel() for t in tensors]
-    rows[:, ZEROS:] = counts
-    if len(chunks):
-        rows[plan.filled, SUM_SQUARES : SUM_ABS + 1] = np.add.reduceat(sums[:, :2], plan.first)
-        rows[plan.filled, MAX_ABS] = np.maximum.reduceat(sums[:, 2], plan.first)
-    return rows
+    _run(job, plan.elements)
+    return Counted(plan, sizes, sums, counts)
 
 
 def _run(job: NDArray[np.int64], elements: int) -> None:

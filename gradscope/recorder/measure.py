@@ -5,7 +5,7 @@ import math
 import threading
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from gradscope import histogram
 from gradscope.recorder import statistics
 from gradscope.recorder.statistics import COUNTS, WIDTH, ZEROS, N, Rows
+
+if TYPE_CHECKING:
+    from gradscope.recorder.cpu import Counted
 
 LARGE: Final = 1 << 20
 """Activations and signals of more elements are sub-sampled to about so many."""
@@ -45,14 +48,16 @@ class Transfer:
 class Measured:
     """The rows of some tensors, perhaps still on their way."""
 
-    def __init__(self, rows: Rows | Transfer, implied_zeros: Sequence[int] | None) -> None:
-        self._rows = rows
+    def __init__(self, source: "Counted | Tensor", implied_zeros: Sequence[int] | None) -> None:
+        self._source = Transfer(source) if isinstance(source, Tensor) else source
         self._implied_zeros = implied_zeros
+        self._rows: Rows | None = None
 
     def rows(self) -> Rows:
         """Shape (T, WIDTH); waits for the device if need be. Call it from the writer's thread."""
-        if isinstance(self._rows, Transfer):
-            self._rows = self._rows.wait().numpy()
+        if self._rows is None:
+            source = self._source
+            self._rows = source.wait().numpy() if isinstance(source, Transfer) else source.rows()
         if self._implied_zeros is not None:
             self._rows[:, [N, ZEROS]] += np.array(self._implied_zeros)[:, None]
             self._implied_zeros = None
@@ -70,11 +75,9 @@ def measure(tensors: Sequence[Tensor]) -> Measured:
     if plain is not tensors and any(t.is_sparse for t in tensors):
         implied = [t.numel() - p.numel() for t, p in zip(tensors, plain, strict=True)]
     if not plain:
-        return Measured(np.zeros((0, WIDTH)), None)
-    if plain[0].is_cpu:
-        kernel = compiled()
-        return Measured(kernel.measure(plain) if kernel else statistics.reference(plain).numpy(), implied)
-    return Measured(Transfer(statistics.reference(plain)), implied)
+        return Measured(torch.zeros((0, WIDTH)), None)
+    kernel = compiled() if plain[0].is_cpu else None
+    return Measured(kernel.measure(plain) if kernel else statistics.reference(plain), implied)
 
 
 def thinned(tensor: Tensor) -> Tensor:
