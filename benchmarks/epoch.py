@@ -1,7 +1,8 @@
-"""What our loop costs: epochs of the paper's CNN, model 1, with everything recorded every 10 steps, against a plain loop.
+"""What our loop costs: the paper's CNN, model 1, recorded every 10 steps, against a plain loop.
 
-Both train the same network with the same optimiser on the same pictures in one process, in turn: A B A B ... The plain loop is what
-people write: a DataLoader over a TensorDataset of normalised float images, nothing recorded. Prints the ratio of each pair.
+Both train the same network with the same optimiser on the same pictures in one process, in turn: A B A B ... The plain
+loop is what people write: a DataLoader over a TensorDataset of normalised float images, nothing recorded. Prints the
+ratio of each pair.
 """
 
 import argparse

@@ -184,7 +184,9 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def _name(config: "RunConfig") -> str:
     start = config.preset or config.model.name
-    return start if config.data.name == "digits" else f"{start} {config.data.name}"
+    path = getattr(config.data, "path", None)
+    data = Path(path).name if path else config.data.name
+    return start if data == "digits" else f"{start} {data}"
 
 
 def _train(store: "Store", run_id: int, name: str) -> "Status":
@@ -193,6 +195,9 @@ def _train(store: "Store", run_id: int, name: str) -> "Status":
     from gradscope.store import read, write
     from gradscope.terminal import shown
 
+    # must be set before torch is loaded: threads that spin while they wait, OpenMP's default, take the processor from
+    # the dashboard and from other runs; on two busy cores a small network then trains five times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with shown(name) as display:
             from gradscope.train import train as train_run

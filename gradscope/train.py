@@ -69,6 +69,8 @@ def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -
     try:
         with _stopped_by_signals(run):
             status = Training(config, run, store, on_progress or (lambda _: None)).to_the_end()
+    except _StoppedWhileLoading:
+        status = Status.STOPPED
     except BaseException as error:
         run.finish(Status.FAILED, error=cause_of(error))
         raise
@@ -103,6 +105,10 @@ def _stopped_by_signals(run: Session) -> Iterator[None]:
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
+
+
+class _StoppedWhileLoading(Exception):
+    """Breaks off a download or the decoding of pictures; there is nothing yet to write a checkpoint of."""
 
 
 class Training:
@@ -265,6 +271,8 @@ class Training:
         self.run.log(values, step=step, epoch=(step + 1) / self.steps_per_epoch)
 
     def _tell_loaded(self, done: int, total: int) -> None:
+        if self.run.stop_requested:
+            raise _StoppedWhileLoading
         if time.perf_counter() - self._last_told[0] >= PROGRESS_SECONDS:
             self._last_told = time.perf_counter(), self.step
             self._tell(f"loading data, {done / total:.0%}" if total else "loading data")

@@ -136,6 +136,14 @@ def test_a_wish_in_the_store_stops_a_run(store):
     assert store.paths(run_id).resume.exists()
 
 
+def test_a_run_can_be_stopped_while_its_pictures_are_made(store):
+    run_id = queued(store, small(data="shapes", data__train_size=4000))
+    stop_at_once = lambda progress: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+    assert train(store, run_id, on_progress=stop_at_once) is Status.STOPPED
+    assert read.run(store, run_id).status is Status.STOPPED
+    assert not store.paths(run_id).resume.exists()
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_layer(store):
     run_id = queued(store, small(model__activation="identity", optimizer__lr=50, train__epochs=10))
     assert train(store, run_id) is Status.DIVERGED
