@@ -78,7 +78,9 @@ def gradient_decay(
     y = alt.Y(
         "at:Q",
         scale=alt.Scale(domain=[bottom, high], nice=False, zero=False),
-        axis=log_axis(ticks(low, high), UNITS[kind] if height >= HEIGHT else UNITS[kind].split(" (")[0]),
+        axis=log_axis(
+            ticks(low, high), UNITS[kind] if height >= HEIGHT else UNITS[kind].replace(" (", "\n(").split("\n")
+        ),
     )
     parts = [*_band(rows, low, high, y), _lines(rows, runs, relative, y), _points(rows, runs, relative, y)]
     if special:

@@ -110,7 +110,7 @@ def finished(chart: Figure | alt.FacetChart, title: str, height: int) -> Figure:
     return whole
 
 
-def log_axis(exponents: Iterable[int], title: str, base: int = 10) -> alt.Axis:
+def log_axis(exponents: Iterable[int], title: str | list[str], base: int = 10) -> alt.Axis:
     """An axis over logarithms whose labels are powers: 10⁻⁵ and not -5."""
     ticks = list(exponents)
     texts = ", ".join(f"'{e}': '{power(e, base)}'" for e in ticks)
