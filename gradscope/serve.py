@@ -13,6 +13,14 @@ from gradscope.paths import STORE_VARIABLE, is_url
 from gradscope.store import Store
 
 ADDRESS = "127.0.0.1"
+# Streamlit takes a folder called pages for one of its older, flat kind until app.py has run once, and answers every
+# address but the first page's with "Page not found" until then
+_START = """
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.web.cli import main
+PagesManager.uses_pages_directory = False
+main()
+"""
 DEFAULT_PORT = 8501
 _PORTS_TO_TRY = 100
 
@@ -49,7 +57,7 @@ def _command(app: Path, port: int) -> list[str]:
         "logger.hideWelcomeMessage": "true",
     }
     given = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-m", "streamlit", "run", str(app), *given]
+    return [sys.executable, "-c", _START, "run", str(app), *given]
 
 
 def free_port(wished: int) -> int:

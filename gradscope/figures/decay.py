@@ -85,7 +85,8 @@ def gradient_decay(
     parts = [*_band(rows, low, high, y), _lines(rows, runs, relative, y), _points(rows, runs, relative, y)]
     if special:
         parts += [_floors(floor, pit), _specials(rows, runs, relative, y)]
-    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
+    columns = 5 if height >= HEIGHT else 3
+    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=columns)
 
 
 def _x(rows: pd.DataFrame, relative: bool) -> alt.X:

@@ -63,11 +63,13 @@ def learning_curve(
     ]
     if rows["broken"].any():
         parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
-    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height)
+    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=3)
 
 
 def _x(against: str) -> alt.X:
-    return alt.X(f"{against}:Q", axis=alt.Axis(title=AXES[against], tickMinStep=1), scale=alt.Scale(nice=False))
+    return alt.X(
+        f"{against}:Q", axis=alt.Axis(title=AXES[against], tickMinStep=1), scale=alt.Scale(nice=False, zero=True)
+    )
 
 
 def _y(column: str, what: str) -> alt.Y:

@@ -87,9 +87,7 @@ def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
 
 
 def _run_legend() -> alt.Legend:
-    return alt.Legend(
-        title=None, orient="top", columns=5, labelLimit=130, symbolSize=80, symbolStrokeWidth=2, symbolOpacity=1
-    )
+    return alt.Legend(title=None, orient="top", labelLimit=100, symbolSize=80, symbolStrokeWidth=2, symbolOpacity=1)
 
 
 def mark_legend() -> alt.Legend:
@@ -100,12 +98,12 @@ def mark_legend() -> alt.Legend:
 Figure = alt.Chart | alt.LayerChart
 
 
-def finished(chart: Figure | alt.FacetChart, title: str, height: int) -> Figure:
-    """The figure with its title and height, and little space lost around it."""
+def finished(chart: Figure | alt.FacetChart, title: str, height: int, *, columns: int = 5) -> Figure:
+    """The figure with its title and height; of the legend's columns five fit a page, three fit half of one."""
     whole: Figure = (
         chart.properties(height=height, title=alt.TitleParams(title, anchor="start", offset=4))
         .configure_axis(titlePadding=8)
-        .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14)
+        .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14, columns=columns)
     )
     return whole
 
