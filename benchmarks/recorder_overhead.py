@@ -61,9 +61,7 @@ CASES = (
 def main() -> None:
     options = _options()
     wait_until_compiled()
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}; seconds in the middle of blocks"
-    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}")
     for column, (network, make) in enumerate({"CNN": cnn, "MLP": mlp}.items()):
         for case in CASES:
             measured(network, make, case, case.goals[column], options)

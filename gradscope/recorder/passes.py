@@ -29,17 +29,29 @@ class Seen:
     alive: Tensor | None = None
     """Per unit: whether any output was not zero."""
 
-    def shares(self) -> Transfer | None:
-        """(saturated, dead) in 0..1, on their way to the host; NaN for what was not measured, None if neither was."""
-        if not self.saturated and self.alive is None:
-            return None
-        device = self.alive.device if self.alive is not None else self.saturated[0].device
-        shares = torch.full((2,), torch.nan, dtype=torch.float64, device=device)
-        if self.saturated:
-            shares[0] = torch.stack(self.saturated).mean()
-        if self.alive is not None:
-            shares[1] = (~self.alive).double().mean()
-        return Transfer(shares)
+
+class Shares:
+    """What the activation that follows a layer does to its outputs, perhaps still on its way from a device."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._saturated: Sequence[Tensor | Transfer] = seen.saturated
+        self._alive: Tensor | None = seen.alive
+        self._dead: Transfer | None = None
+        if any(t.is_cuda for t in seen.saturated):
+            self._saturated = [Transfer(t) for t in seen.saturated]
+        if seen.alive is not None and seen.alive.is_cuda:
+            self._alive, self._dead = None, Transfer((~seen.alive).double().mean())
+
+    def saturated(self) -> float | None:
+        """Share in 0..1 of the outputs at the activation's ends; None where it has none."""
+        shares = [float(s.wait() if isinstance(s, Transfer) else s) for s in self._saturated]
+        return sum(shares) / len(shares) if shares else None
+
+    def dead(self) -> float | None:
+        """Share in 0..1 of the units that were zero in the whole step; None where the activation is no rectifier."""
+        if self._dead is not None:
+            return float(self._dead.wait())
+        return None if self._alive is None else float((~self._alive).double().mean())
 
 
 class Passes:

@@ -1,6 +1,5 @@
 """One recorded step, on its way from the training thread to the store."""
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradscope.recorder import statistics
-from gradscope.recorder.measure import Measured, Transfer, encoded
+from gradscope.recorder.measure import Measured, encoded
+from gradscope.recorder.passes import Shares
 from gradscope.recorder.statistics import WIDTH
 from gradscope.records import Kind, LayerStats, NonFinite
 
@@ -32,7 +32,7 @@ class Record:
         names: Sequence[str],
         kinds: Sequence[Kind],
         groups: Sequence[Group],
-        shares: Mapping[int, Transfer],
+        shares: Mapping[int, Shares],
     ) -> None:
         """
         Args:
@@ -40,7 +40,7 @@ class Record:
             names: of the L layers, by index.
             kinds: each gives one row a layer, also where a layer has no such tensor.
             groups: what was measured.
-            shares: by layer, its (saturated, dead), NaN where not measured.
+            shares: by layer, of its activation.
         """
         self.step = step
         self.n_rows = len(kinds) * len(names)
@@ -71,11 +71,8 @@ class Record:
         )
 
     def _ends(self, kind: Kind, layer: int) -> dict[str, float | None]:
-        """What the activation that follows the layer does to its output, each in 0..1."""
-        if kind is not Kind.ACTIVATION or layer not in self._shares:
-            return {}
-        saturated, dead = (None if math.isnan(v) else v for v in self._shares[layer].wait().tolist())
-        return {"saturated": saturated, "dead": dead}
+        shares = self._shares.get(layer) if kind is Kind.ACTIVATION else None
+        return {} if shares is None else {"saturated": shares.saturated(), "dead": shares.dead()}
 
     def nonfinite(self) -> NonFinite | None:
         """Where the step's first value that is not finite arose.

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from gradscope.errors import RecorderError
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
-from gradscope.recorder.measure import Transfer, compiled, measure
-from gradscope.recorder.passes import Passes, Seen
+from gradscope.recorder.measure import compiled, measure
+from gradscope.recorder.passes import Passes, Seen, Shares
 from gradscope.recorder.record import Group, Record
 from gradscope.recorder.schedule import Schedule
 from gradscope.recorder.timer import Timer
@@ -92,6 +92,7 @@ class Watch:
         self._hooks.remove()
         self._passes.disarm()
         self._eager.close()
+        self._old.clear()
         if self._order is not None:
             self._order.forget()
 
@@ -136,7 +137,7 @@ class Watch:
         self._early = self._measure(Kind.GRADIENT, self._gradients()) if gradients else []
         if self._everything:
             self._early += self._measure(Kind.WEIGHT, self._weights)
-            self._old = {w: w.detach().clone() for _, w in self._weights if w.requires_grad}
+            self._keep_old_weights()
 
     def _end_step(self) -> None:
         self._settle_order()
@@ -150,14 +151,14 @@ class Watch:
         self._prepare()
 
     def _hand_over(self, seen: Mapping[Watched, Seen]) -> None:
-        groups, self._early, self._old = self._early, [], {}
-        shares: dict[int, Transfer] = {}
+        groups, self._early = self._early, []
+        shares: dict[int, Shares] = {}
         if self._everything:
             for index, layer in enumerate(self._layers):
                 if layer in seen:
                     groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
                     groups += [Group(Kind.SIGNAL, [index], m) for m in seen[layer].signals]
-                    shares |= {index: ends} if (ends := seen[layer].shares()) else {}
+                    shares[index] = Shares(seen[layer])
         self._receiver.record(Record(self.step, self._names, self._kinds, groups, shares))
 
     def _gradients(self) -> list[tuple[int, Tensor]]:
@@ -166,11 +167,21 @@ class Watch:
         scale = getattr(self._optimizer, "grad_scale", None)
         return found if scale is None else [(layer, g / scale.to(g.device)) for layer, g in found]
 
+    def _keep_old_weights(self) -> None:
+        """Copies in CPU memory stay from record to record: fresh memory costs more there than the copying."""
+        with torch.no_grad():
+            for _, weight in self._weights:
+                old = self._old.get(weight)
+                if old is not None and old.shape == weight.shape and old.dtype == weight.dtype and weight.is_cpu:
+                    old.copy_(weight)
+                elif weight.requires_grad:
+                    self._old[weight] = weight.detach().clone()
+
     def _updates(self) -> list[tuple[int, Tensor]]:
         with torch.no_grad():
-            for weight, old in self._old.items():
-                torch.sub(weight, old, out=old)
-        return [(layer, self._old[w]) for layer, w in self._weights if w in self._old]
+            updates = {w: torch.sub(w, old, out=old) for w, old in self._old.items()}
+        self._old = {w: old for w, old in self._old.items() if w.is_cpu}
+        return [(layer, updates[w]) for layer, w in self._weights if w in updates]
 
     def _measure(self, kind: Kind, tensors: Sequence[tuple[int, Tensor]]) -> list[Group]:
         """The tensors of all layers that lie on one device are measured at once."""
