@@ -113,18 +113,31 @@ class Writer:
     def _write_all(self) -> bool:
         """Whether the store took everything; otherwise it stays for the next attempt."""
         try:
-            while self._ready:
-                if isinstance(self._ready[0], Batch):
-                    self._write_rows()
-                else:
-                    self._ready[0]()
-                    self._ready.popleft()
-            if time.monotonic() - self._last_written >= HEARTBEAT_SECONDS:
+            while self._ready and not self._deleted:
+                self._write_next()
+            if time.monotonic() - self._last_written >= HEARTBEAT_SECONDS and not self._deleted:
                 self._send(Batch())
         except _TROUBLE as error:
             self._warn(error)
             return False
+        except Exception:  # a mistake of ours: it costs what it was about, not the rest of the run
+            _log.exception("a record of run %d could not be written", self._run_id)
+            self._forget(self._ready.popleft())
+        while self._deleted and self._ready:
+            self._forget(self._ready.popleft())
         return True
+
+    def _write_next(self) -> None:
+        first = self._ready[0]
+        if isinstance(first, Batch):
+            self._write_rows()
+        else:
+            first()
+            self._ready.popleft()
+
+    def _forget(self, lost: Batch | Callable[[], None]) -> None:
+        if isinstance(lost, Batch):
+            self._lose(len(lost.stats) + len(lost.metrics))
 
     def _write_rows(self) -> None:
         taken: list[Batch] = []
