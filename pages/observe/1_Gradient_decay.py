@@ -74,6 +74,7 @@ def controls(live: bool) -> tuple[Kind, bool]:
             "Depth",
             ["depth", "relative"],
             key="depth",
+            default="depth",
             required=True,
             bind="query-params",
             label_visibility="collapsed",
