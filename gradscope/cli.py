@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 import typer
 
 from gradscope.errors import ConfigError, GradScopeError
+from gradscope.exchange.formats import Format
 
 if TYPE_CHECKING:
     from gradscope.config import RunConfig
@@ -34,6 +35,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+imports = typer.Typer(help="Make runs of what another program recorded.")
+app.add_typer(imports, name="import")
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="PATH", help="Store of the runs (default: GRADSCOPE_STORE or runs.db).")
@@ -308,6 +312,31 @@ def delete(
         return
     jobs.delete(opened, run)
     typer.echo(f"run {run} is deleted")
+
+
+@imports.command()
+def tensorboard(
+    logdir: Annotated[Path, typer.Argument(metavar="LOGDIR", help="The folder that `tensorboard --logdir` is given.")],
+    store: StoreOption = None,
+) -> None:
+    """Make a run of every folder of event files: curves, and histograms of gradients and weights."""
+    from gradscope.exchange.tensorboard_import import import_logdir
+
+    for imported in import_logdir(_open(store, create=True), logdir):
+        typer.echo(imported)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[Format, typer.Option(help="What to write.")],
+    out: Annotated[Path | None, typer.Option(metavar="PATH", help="A new folder (default: run-RUN-FORMAT).")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Write a run as event files for TensorBoard, or as tables."""
+    from gradscope.exchange.export import export as export_run
+
+    typer.echo(export_run(_open(store), run, to, out))
 
 
 @app.command()

@@ -6,6 +6,7 @@
     +-- RecorderError        a model that cannot be watched
     +-- CheckpointError      a checkpoint that is absent, torn or of another model
     +-- JobError             a run that cannot be started, stopped, resumed or deleted now
+    +-- ExchangeError        records of another program that cannot be imported, or a run that cannot be exported
     +-- StoreError           a store that cannot be used
         +-- StoreForeign     a file, but none of ours
         +-- StoreDamaged     ours once, now truncated or corrupt
@@ -41,6 +42,10 @@ class CheckpointError(GradScopeError, RuntimeError):
 
 class JobError(GradScopeError, RuntimeError):
     """A run that cannot be started, stopped, resumed or deleted in its present state."""
+
+
+class ExchangeError(GradScopeError, RuntimeError):
+    """Records of another program that cannot be imported, or a run that cannot be exported."""
 
 
 class StoreError(GradScopeError, RuntimeError):
