@@ -29,9 +29,9 @@ def write_event_file(store: Store, run_id: int, folder: Path) -> None:
     """Write a run into one event file of a folder.
 
     Curves keep their names, in single precision, as everything that TensorBoard draws. Each layer's histogram of
-    magnitudes is `<kind>/<layer>`, with our bins for buckets, zeros in a bucket of their own, and exact moments; its RMS
-    is the curve `<kind>_rms/<layer>`, and values that are not finite are counted by `<kind>_nonfinite/<layer>`. The text
-    `gradscope/run` is the document that lies beside tables as run.json.
+    magnitudes is `<kind>/<layer>`, with our bins for buckets, zeros in a bucket of their own, and exact moments; its
+    RMS is the curve `<kind>_rms/<layer>`, and values that are not finite are counted by `<kind>_nonfinite/<layer>`.
+    The text `gradscope/run` is the document that lies beside tables as run.json.
     """
     run = read.run(store, run_id)
     begin = started(run)
