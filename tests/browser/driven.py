@@ -1,0 +1,207 @@
+"""The dashboard as a user has it: a process of its own, and what a page in a browser says."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+from playwright.sync_api import Locator, Page, expect
+
+from gradscope.serve import ADDRESS
+
+PATIENCE_SECONDS = 60.0
+"""An upper bound, not a claim: a slow machine under load may take that long to do anything."""
+
+PAGES = {
+    "Runs": "",
+    "Launch": "launch",
+    "Gradient decay": "gradient_decay",
+    "Layers over time": "layers_over_time",
+    "Learning curves": "learning_curves",
+    "Compare": "compare",
+}
+"""Address of each page by its title; the first page is at the root."""
+
+Found = TypeVar("Found")
+
+
+def until(condition: Callable[[], Found], what: str) -> Found:
+    """Ask again and again until the answer is true; returns it."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if answer := condition():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s in vain: {what}")
+
+
+class Dashboard:
+    """`gradscope ui` on a store, in a session of its own as from a terminal; what works for the store ends with it."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.output = store.with_suffix(".ui.log")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def open(self) -> None:
+        """Start it, and wait until it answers."""
+        known = {name: value for name, value in os.environ.items() if not name.startswith("GRADSCOPE_")}
+        self.url = ""
+        self.output.unlink(missing_ok=True)
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gradscope", "ui", "--store", str(self.store), "--port", str(_any_port())],
+                env={**known, "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        until(self._answers, "the dashboard answers")
+
+    def _answers(self) -> bool:
+        assert self._process
+        printed = self.output.read_text()
+        assert self._process.poll() is None, f"the dashboard ended: {printed}"
+        # as printed, and not as asked for: somebody else may have taken the port in between
+        if found := re.search(r"http://[\d.]+:\d+", printed):
+            self.url = found.group()
+            with contextlib.suppress(OSError):
+                return bool(urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5).status == 200)
+        return False
+
+    def interrupt(self) -> None:
+        """Ctrl-C in its terminal: the signal goes to everything that the terminal started."""
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGINT)
+        self._process.wait(PATIENCE_SECONDS)
+
+    def end(self) -> None:
+        """Leave nothing behind: the server, the supervisor, the runs in training."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(PATIENCE_SECONDS)
+        # the supervisor first, lest it starts the next run
+        for word in ("supervise", "work"):
+            for process in self._at_work(word):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+                    process.wait(PATIENCE_SECONDS)
+
+    def _at_work(self, word: str) -> list[psutil.Process]:
+        commands = ((process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+        return [process for process, command in commands if str(self.store) in command and word in command]
+
+
+def _any_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+def at(page: Page, title: str) -> None:
+    """Wait until the page of that title is there, and whole."""
+    expect(page.get_by_role("heading", name=title, level=1, exact=True)).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until the server has nothing more to send."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute(
+        "data-test-script-state", re.compile("notRunning|compileError")
+    )
+
+
+def go(page: Page, title: str) -> None:
+    """By the menu."""
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+    at(page, title)
+
+
+def alright(page: Page) -> None:
+    """No exception box and no dialog over the page."""
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def tables(page: Page) -> Locator:
+    """The page's tables; each holds, for screen readers, what its canvas shows."""
+    return page.get_by_test_id("stDataFrame").locator("table[role=grid]")
+
+
+def rows(page: Page) -> list[dict[str, str]]:
+    """What the first table shows, a row by column name; nothing while it is not there."""
+    cells = "all => all.map(row => [...row.children].map(cell => cell.textContent))"
+    lines = tables(page).first.locator("tr").evaluate_all(cells)
+    return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]]
+
+
+def row(page: Page, run: str) -> dict[str, str]:
+    """The table's row of a run, empty while there is none."""
+    return next((r for r in rows(page) if r.get("run") == run), {})
+
+
+def tick(page: Page, run: str) -> None:
+    """Press the box before a row of the runs table, which is a picture; again if the press met a redraw of it."""
+    until(lambda: row(page, run), f"{run} is in the table")
+    settled(page)
+    line = tables(page).first.locator("tr").filter(has=page.get_by_text(run, exact=True))
+    before = line.get_attribute("aria-selected")
+
+    def changes() -> bool:
+        _press(page, run)
+        for _ in range(30):
+            if line.get_attribute("aria-selected") != before:
+                return True
+            page.wait_for_timeout(100)
+        return False
+
+    until(changes, f"the box of {run} changes")
+
+
+def _press(page: Page, run: str) -> None:
+    box = page.get_by_test_id("stDataFrame").first.locator(".stDataFrameGlideDataEditor").first.bounding_box()
+    runs = [line["run"] for line in rows(page)]
+    if box is None or run not in runs:
+        return
+    height = box["height"] / (len(runs) + 1)
+    x, y = box["x"] + 16, box["y"] + height * (runs.index(run) + 1.5)
+    # the picture takes a press only where it has seen the pointer move to
+    page.mouse.move(x, y, steps=5)
+    page.mouse.click(x, y)
+
+
+def shown(page: Page) -> list[str]:
+    """The runs chosen in the sidebar."""
+    settled(page)
+    return [
+        t.split("\n")[0] for t in page.get_by_test_id("stSidebar").locator("[data-testid^=shown-]").all_inner_texts()
+    ]
+
+
+def number(text: str) -> int:
+    """A number as people read it: 1 240."""
+    return int(re.sub(r"\D", "", text))
+
+
+def curve(page: Page) -> Locator:
+    """The lines of the first figure."""
+    return page.get_by_test_id("stVegaLiteChart").first.locator("svg g.mark-line path")
+
+
+def fill(page: Page, label: str, value: object) -> None:
+    """Type into a field of the main part and press Enter."""
+    field = page.get_by_test_id("stMain").get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Enter")
+    settled(page)

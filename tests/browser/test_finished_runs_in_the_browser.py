@@ -1,0 +1,140 @@
+"""Runs that have ended: compared, shared by address, renamed, deleted, looked at in the dark."""
+
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from conftest import TRAINED, NewPage
+from driven import PAGES, Dashboard, alright, at, curve, go, number, row, rows, settled, shown, tick, until
+from playwright.sync_api import Page, expect
+
+from gradscope.store import open_store, read
+
+pytestmark = pytest.mark.browser
+
+CHARTS = {"Gradient decay": 1, "Layers over time": 5, "Learning curves": 2, "Compare": 3}
+
+
+def view(page: Page) -> dict[str, object]:
+    """What somebody sees on Gradient decay."""
+    chosen = page.get_by_role("radio", checked=True)
+    table = [(r["run"], r["verdict"], number(r["step"])) for r in until(lambda: rows(page), "the table is there")]
+    return {"runs": shown(page), "choices": chosen.all_inner_texts(), "table": table, "lines": curve(page).count()}
+
+
+def recorded_steps(dashboard: Dashboard, run: int) -> list[int]:
+    store = open_store(dashboard.store)
+    try:
+        return [int(step) for step in read.steps(store, [run])["step"]]
+    finally:
+        store.close()
+
+
+def same(page: Page, before: dict[str, object]) -> None:
+    seen: list[dict[str, object]] = []
+    with suppress(AssertionError):
+        until(lambda: seen.append(view(page)) or seen[-1] == before, "the same view")
+    assert seen[-1] == before, page.url
+
+
+@pytest.mark.parametrize("title", CHARTS)
+def test_every_page_draws_its_charts(gallery: Dashboard, page: Page, title: str) -> None:
+    page.goto(gallery.url)
+    at(page, "Runs")
+    go(page, title)
+    expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_have_count(CHARTS[title])
+    alright(page)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def test_three_runs_are_compared(gallery: Dashboard, page: Page) -> None:
+    page.goto(gallery.url)
+    at(page, "Runs")
+    page.get_by_role("button", name=f"Remove {TRAINED['sigmoid']}").click()
+    until(lambda: shown(page) == ["relu", "tanh-pn", "tanh"], "three runs are left")
+    go(page, "Compare")
+    until(lambda: rows(page) and list(rows(page)[0])[1:] == ["tanh", "tanh-pn", "relu"], "a column a run")
+    table = {r.pop("setting or result"): r for r in rows(page)}
+    assert table["status"] == dict.fromkeys(["tanh", "tanh-pn", "relu"], "✓ completed")
+    assert table["optimizer.lr"] == {"tanh": "0.005", "tanh-pn": "0.005", "relu": "0.05"}
+    assert "model.depth" not in table, "equal settings are hidden"
+    page.get_by_text("Hide equal settings").click()
+    until(lambda: any(r["setting or result"] == "model.depth" for r in rows(page)), "equal settings are shown")
+    alright(page)
+
+
+def test_the_address_is_the_view(gallery: Dashboard, page: Page, new_page: NewPage) -> None:
+    page.goto(gallery.url)
+    at(page, "Runs")
+    go(page, "Gradient decay")
+    page.get_by_role("button", name=f"Remove {TRAINED['sigmoid']}").click()
+    settled(page)
+    for choice in ("signal", "relative"):
+        page.get_by_role("radio", name=choice, exact=True).click()
+        settled(page)
+    page.get_by_role("slider").press("ArrowLeft")
+    earlier = recorded_steps(gallery, 4)[-2]
+    until(lambda: number(row(page, "relu").get("step", "0")) == earlier, "the step before the last is shown")
+    expect(page).to_have_url(re.compile(rf"\bstep={earlier}\b"))
+    before = view(page)
+    assert before["runs"] == ["relu", "tanh-pn", "tanh"]
+    assert before["choices"] == ["signal", "relative"]
+    assert before["lines"] == 3
+
+    page.reload()
+    at(page, "Gradient decay")
+    same(page, before)
+    other = new_page()
+    other.goto(page.url)
+    at(other, "Gradient decay")
+    same(other, before)
+
+
+def test_a_run_is_renamed_and_another_deleted_when_its_name_is_typed(
+    trained: Path, dashboard: Dashboard, page: Page
+) -> None:
+    shutil.copytree(trained, dashboard.store.parent, dirs_exist_ok=True)
+    store = open_store(dashboard.store)
+    dashboard.open()
+    page.goto(dashboard.url)
+    at(page, "Runs")
+    tick(page, "4 relu")
+    page.get_by_label("Name", exact=True).fill("the best")
+    page.get_by_role("button", name="Save", exact=True).click()
+    until(lambda: row(page, "4 the best"), "the new name is in the table")
+    until(lambda: "the best" in shown(page), "the new name is in the sidebar")
+    assert read.run(store, 4).name == "the best"
+    tick(page, "4 the best")
+    expect(page.get_by_text("Tick runs to show")).to_be_visible()
+
+    tick(page, "2 tanh")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    confirm = dialog.get_by_role("button", name="Delete for ever")
+    expect(confirm).to_be_disabled()
+    dialog.get_by_role("textbox").fill("tanh")
+    dialog.get_by_role("textbox").press("Enter")
+    expect(confirm).to_be_enabled()
+    confirm.click()
+    until(lambda: rows(page) and not row(page, "2 tanh"), "it is gone from the table")
+    until(lambda: shown(page) == ["the best", "tanh-pn", "sigmoid"], "it is gone from the sidebar")
+    assert [run.id for run in read.runs(store)] == [4, 3, 1]
+    assert not store.paths(2).folder.exists()
+    alright(page)
+    store.close()
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_is_dark_for_those_who_like_it_dark(gallery: Dashboard, new_page: NewPage, title: str) -> None:
+    page = new_page(color_scheme="dark")
+    page.goto(gallery.url)
+    at(page, "Runs")
+    go(page, title)
+    ground = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+    assert ground == "rgb(14, 17, 23)"
+    if title in CHARTS:
+        picture = page.get_by_test_id("stVegaLiteChart").first.locator("svg")
+        expect(picture).to_have_css("background-color", ground)
+    assert len(page.screenshot()) > 10_000
