@@ -32,7 +32,8 @@ class RunReader:
         saturated, dead, run.
         """
         whole = 2**62
-        frames = [read.layer_map(self._store, self.info.id, Kind(k), whole).assign(kind=str(Kind(k))) for k in kinds]
+        known = [_kind(k) for k in kinds]
+        frames = [read.layer_map(self._store, self.info.id, k, whole).assign(kind=str(k)) for k in known]
         frame = pd.concat(frames, ignore_index=True).sort_values(["step", "layer", "kind"], ignore_index=True)
         first = ["step", "layer", "name", "kind"]
         return frame[first + [c for c in frame.columns if c not in {*first, "run"}] + ["run"]]
@@ -43,7 +44,7 @@ class RunReader:
 
     def histograms(self, layer: int | str, kind: str = Kind.GRADIENT) -> pd.DataFrame:
         """A layer's histograms, by index or name. Columns: step, log2_low, log2_high (edges of |x|), count."""
-        steps, counts = read.histograms(self._store, self.info.id, self._index(layer), Kind(kind), 2**62)
+        steps, counts = read.histograms(self._store, self.info.id, self._index(layer), _kind(kind), 2**62)
         row, bin_ = counts.nonzero()
         edges = histogram.edges_log2()
         return pd.DataFrame(
@@ -51,13 +52,17 @@ class RunReader:
         )
 
     def _index(self, layer: int | str) -> int:
-        if isinstance(layer, int):
-            return layer
         known = self.layers()
-        match = known.loc[known["name"] == layer, "layer"]
+        match = known.loc[known["layer" if isinstance(layer, int) else "name"] == layer, "layer"]
         if match.empty:
             raise ValueError(f"run {self.info.id} has no layer {layer!r}; it has {', '.join(known['name'])}")
         return int(match.iloc[0])
+
+
+def _kind(name: str) -> Kind:
+    if name not in list(Kind):
+        raise ValueError(f"kind {name!r} is unknown; use one of {', '.join(Kind)}")
+    return Kind(name)
 
 
 class StoreReader:

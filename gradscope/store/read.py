@@ -171,8 +171,13 @@ def _step_at_or_below(store: Store, run_id: int, kind: Kind, step: int | None) -
 
 def layer_map(store: Store, run_id: int, kind: Kind, max_steps: int = 300) -> pd.DataFrame:
     """Every layer of a run over its recorded steps, thinned to at most max_steps. Columns as `profile`."""
-    kept = thinned(_steps(store, run_id), max_steps)
-    return _stats(store, (StatsRow.run_id == run_id) & StatsRow.step.in_(kept), kind)
+    return _stats(store, (StatsRow.run_id == run_id) & _kept(store, run_id, StatsRow.step, max_steps), kind)
+
+
+def _kept(store: Store, run_id: int, column: Any, max_steps: int) -> ColumnElement[bool]:  # Any: a mapped attribute
+    """That a row's step remains after thinning. A list of all steps may be longer than SQLite takes."""
+    steps = _steps(store, run_id)
+    return column.in_(thinned(steps, max_steps)) if len(steps) > max_steps else literal(True)
 
 
 def thinned(steps: Sequence[int], at_most: int) -> list[int]:
@@ -199,8 +204,8 @@ def _stats(store: Store, chosen: ColumnElement[bool], kind: Kind) -> pd.DataFram
 
 def update_ratio(store: Store, run_id: int, layer: int, max_steps: int = 300) -> pd.DataFrame:
     """How much of a layer's weights a step changes: RMS(update) / RMS(weight). Columns: step, ratio (NaN = unknown)."""
-    kept = thinned(_steps(store, run_id), max_steps)
-    of_layer = (StatsRow.run_id == run_id) & (StatsRow.layer == layer) & StatsRow.step.in_(kept)
+    kept = _kept(store, run_id, StatsRow.step, max_steps)
+    of_layer = (StatsRow.run_id == run_id) & (StatsRow.layer == layer) & kept
     update, weight = (_stats(store, of_layer, k)[["step", "rms"]] for k in (Kind.UPDATE, Kind.WEIGHT))
     both = update.merge(weight, on="step", suffixes=("_update", "_weight"))
     ratio = both["rms_update"] / both["rms_weight"].where(both["rms_weight"] > 0)
@@ -215,11 +220,10 @@ def histograms(
     Returns:
         steps, shape (S,), and counts, shape (S, gradscope.histogram.BINS).
     """
-    kept = thinned(_steps(store, run_id), max_steps)
     statement = (
         select(HistogramRow.step, HistogramRow.counts)
         .where(HistogramRow.run_id == run_id, HistogramRow.layer == layer, HistogramRow.kind == kind)
-        .where(HistogramRow.step.in_(kept))
+        .where(_kept(store, run_id, HistogramRow.step, max_steps))
         .order_by(HistogramRow.step)
     )
     with store.reader.connect() as connection:

@@ -252,3 +252,26 @@ def test_a_notebook_reads_tidy_frames(store, new_run, stats):
     assert run.layers()["name"].tolist() == ["fc0", "fc1"]
     with pytest.raises(ValueError, match="run 1 has no layer 'conv'; it has fc0, fc1"):
         run.histograms("conv")
+
+
+def test_more_steps_than_sqlite_takes_parameters_are_read_whole(store, new_run, stats):
+    run_id = new_run(layers=1)
+    add(store, run_id, stats=[stats(0, histogram=b"\x01\x01")])
+    # rows made by the database itself: a Python object each would take longer than all other tests here
+    with store.writer.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO layer_stats (run_id, step, layer, kind, n, zeros, nan, pos_inf, neg_inf) "
+            "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 260000) "
+            f"SELECT {run_id}, i, 0, 'gradient', 0, 0, 0, 0, 0 FROM s"
+        )
+    reader = open_runs(store.name).run(run_id)
+    assert len(reader.layer_stats(["gradient"])) == 260_001
+    assert reader.histograms(0)["count"].tolist() == [1]
+
+
+def test_a_layer_or_kind_that_is_not_there_is_said_so(store, new_run):
+    reader = open_runs(store.name).run(new_run(layers=1))
+    with pytest.raises(ValueError, match="has no layer 7; it has"):
+        reader.histograms(7)
+    with pytest.raises(ValueError, match="kind 'grad' is unknown; use one of gradient, raw_gradient, signal"):
+        reader.layer_stats(["grad"])
