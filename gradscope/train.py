@@ -162,6 +162,7 @@ class Training:
     def _resume(self, store: Store) -> float:
         """Go back to the checkpoint, if there is one; returns the seconds trained until then."""
         if not checkpoint.exists(self.paths):
+            write.rewind(store, self.run.id, -1)  # of an earlier life that left records and no checkpoint
             return 0.0
         at = checkpoint.load(self.paths, self.model, self.optimizer)
         self.step, self.best = at.step, at.best_val_accuracy
@@ -180,10 +181,12 @@ class Training:
         self.watch()
         for epoch in range(self.step // self.steps_per_epoch, self.config.train.epochs):
             status = self.epoch(epoch)
+            if status is None:
+                self._validate()
+                status = self._stopped_between_epochs()
             if status is not None:
                 self._save()
                 return status
-            self._validate()
             self._save_if_due(epoch + 1)
         self._test()
         return Status.COMPLETED
@@ -208,10 +211,14 @@ class Training:
             seen, correct = seen + len(labels), correct + (logits.detach().argmax(1) == labels).sum()
             self.step += 1
             self._tell_sometimes(loss)
-            if self.run.stop_requested:
+            if self.run.stop_requested and self.step % self.steps_per_epoch:
                 return Status.STOPPED
         self._log({"train_accuracy": correct / seen}, at=self.step - 1)
         return None
+
+    def _stopped_between_epochs(self) -> Status | None:
+        """A whole epoch is validated before the run obeys, and after the last one only the test is left to do."""
+        return Status.STOPPED if self.run.stop_requested and self.step < self.total_steps else None
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches; drawn from (seed, epoch) alone, so that a resumed run sees the same ones."""
@@ -281,7 +288,8 @@ class Training:
         then, step = self._last_told
         now = time.perf_counter()
         if now - then >= PROGRESS_SECONDS:
-            self.speed = (self.step - step) * self.config.train.batch_size / (now - then)
+            latest = (self.step - step) * self.config.train.batch_size / (now - then)
+            self.speed = latest if self.speed is None else 0.7 * self.speed + 0.3 * latest
             self._last_told = now, self.step
             value = float(loss.detach())
             self.loss = value if math.isfinite(value) else None
@@ -289,7 +297,8 @@ class Training:
 
     def _tell(self, phase: str) -> None:
         epoch = self.step / self.steps_per_epoch
-        self.run.progress(epoch=epoch, total_steps=self.total_steps or None, samples_per_second=self.speed, phase=phase)
+        known = epoch if self.total_steps else None  # before the checkpoint is read, the store knows better
+        self.run.progress(epoch=known, total_steps=self.total_steps or None, samples_per_second=self.speed, phase=phase)
         self.on_progress(
             TrainProgress(
                 step=self.step,

@@ -10,7 +10,7 @@ from gradscope.config import RunConfig
 from gradscope.errors import ConfigError, DataError
 from gradscope.overrides import with_overrides
 from gradscope.presets import preset
-from gradscope.records import Kind, Status
+from gradscope.records import Batch, Kind, Metric, Status
 from gradscope.store import open_store, read, write
 from gradscope.train import pick_device, train
 
@@ -94,21 +94,48 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_if_it_had_not_been(store, st
     whole, cut = queued(store, config), queued(store, config)
     train(store, whole)
 
-    def stop_there(progress):
-        if progress.step >= stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    told_at_every_step(lambda: train(store, cut, on_progress=stop_there))
+    told_at_every_step(lambda: train(store, cut, on_progress=stop_at(stop_after)))
     run = read.run(store, cut)
     assert run.status is Status.STOPPED
     assert run.progress.last_step < 17
     write.requeue(store, cut)
     assert train(store, cut) is Status.COMPLETED
 
-    assert curve(store, cut, "train_loss") == curve(store, whole, "train_loss")
+    for name in ("train_loss", "val_accuracy", "val_loss"):
+        assert curve(store, cut, name) == curve(store, whole, name)
     assert read.run(store, cut).results == read.run(store, whole).results
     weights = [load_file(store.paths(run_id).model) for run_id in (whole, cut)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("batch_size", [40, 1000])
+def test_an_epoch_that_was_finished_is_validated_before_a_stop_is_obeyed(store, batch_size):
+    config = small(train__batch_size=batch_size)
+    run_id = queued(store, config)
+    per_epoch = 6 if batch_size == 40 else 1
+
+    told_at_every_step(lambda: train(store, run_id, on_progress=stop_at(per_epoch)))
+    assert read.run(store, run_id).status is Status.STOPPED
+    assert list(curve(store, run_id, "val_accuracy")) == [per_epoch - 1]
+
+
+def test_a_run_that_starts_anew_without_a_checkpoint_forgets_its_earlier_life(store):
+    run_id = queued(store, small())
+    write.append(store, run_id, Batch(metrics=(Metric(name="train_loss", step=99, value=1.0),)))
+    train(store, run_id)
+    assert sorted(curve(store, run_id, "train_loss")) == list(range(12))
+
+
+def stop_at(step):
+    """Sends one SIGTERM, once the training is there; a second one would end it at once."""
+    sent = []
+
+    def tell(progress):
+        if progress.step >= step and not sent:
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return tell
 
 
 def told_at_every_step(action):

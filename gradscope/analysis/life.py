@@ -23,8 +23,21 @@ def seconds_taken(run: Run, now: datetime) -> float | None:
 
 
 def seconds_left(run: Run, now: datetime) -> float | None:
-    """How long the run still needs if it goes on at its pace so far; None if that cannot be told."""
+    """How long the run still needs; None if that cannot be told.
+
+    At its present speed where that is known; else at its pace since the start, which would mislead for a run that was
+    resumed: it started in its middle.
+    """
     share, taken = share_done(run), seconds_taken(run, now)
     if run.status.is_final or not share or not taken:
         return None
+    speed, batch_size, total = run.progress.samples_per_second, _batch_size(run), run.progress.total_steps
+    if speed and batch_size and total:
+        return (total - run.progress.last_step - 1) * batch_size / speed
     return taken * (1 - share) / share
+
+
+def _batch_size(run: Run) -> int | None:
+    train = run.config.get("train")
+    size = train.get("batch_size") if isinstance(train, dict) else None
+    return size if run.source == "train" and isinstance(size, int) else None

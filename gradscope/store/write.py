@@ -158,6 +158,9 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
     }
     if batch.progress is not None:
         values |= {name: value for name, value in asdict(batch.progress).items() if value is not None}
+        # a resumed run that loads its data again has reported no step yet; only `rewind` goes back
+        last = batch.progress.last_step
+        values["last_step"] = case((RunRow.last_step > last, RunRow.last_step), else_=last)
     return _changed(run_id, **values)
 
 

@@ -98,6 +98,11 @@ def test_a_quarter_done_in_a_minute_leaves_three() -> None:
     assert seconds_left(going, now) == pytest.approx(180)
 
 
+def test_a_resumed_run_needs_as_long_as_its_speed_says_however_shortly_ago_it_started() -> None:
+    going = run(Status.RUNNING, last_step=499, total_steps=1000, samples_per_second=200.0)
+    assert seconds_left(going, datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)) == pytest.approx(500 * 50 / 200)
+
+
 def test_time_left_is_unknown_before_the_first_step_and_after_the_end() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=1)
     assert seconds_left(run(Status.RUNNING), now) is None

@@ -209,3 +209,12 @@ def test_a_run_that_is_not_there_is_said_so(store):
     ):
         with pytest.raises(RunNotFound, match="run 9 is not in the store"):
             act()
+
+
+def test_a_process_that_has_reported_no_step_yet_does_not_take_a_resumed_run_back(store, new_run):
+    run_id = new_run()
+    write.append(store, run_id, Batch(progress=Progress(last_step=7, epoch=0.5)))
+    write.append(store, run_id, Batch(progress=Progress(last_step=-1, phase="loading data")))
+    assert read.run(store, run_id).progress == Progress(last_step=7, epoch=0.5, phase="loading data")
+    write.rewind(store, run_id, 4)
+    assert read.run(store, run_id).progress.last_step == 4
