@@ -4,6 +4,7 @@ A setting is one field: its type and bounds are the validation, its description 
 things can be chosen (a data set, a model, an optimiser), each is a class with a `name`, and the choice is their union.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -337,6 +338,15 @@ class Record(Settings):
     layers: str | None = None
     """Regular expression that a layer's name must match; all layers by default."""
 
+    @field_validator("layers")
+    @classmethod
+    def _layers_is_an_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error}); write such as 'conv'") from None
+        return value
+
 
 class RunConfig(Settings):
     """A run, whole: enough to train it again."""
@@ -367,6 +377,19 @@ class RunConfig(Settings):
             raise ValueError(
                 f"schedule.tail_epochs is {self.schedule.tail_epochs}, more than train.epochs "
                 f"({self.train.epochs}); set schedule.tail_epochs to at most that"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_fit(self) -> Self:
+        low = getattr(self.schedule, "min_lr", 0.0)
+        if low > self.optimizer.lr:
+            raise ValueError(
+                f"schedule.min_lr is {low:g}, more than optimizer.lr ({self.optimizer.lr:g}); lower schedule.min_lr"
+            )
+        if isinstance(self.optimizer, Rprop) and (self.schedule.name != "constant" or self.schedule.tail_epochs):
+            raise ValueError(
+                "rprop adapts its steps by itself and takes no schedule; choose schedule constant without a tail"
             )
         return self
 

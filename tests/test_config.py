@@ -106,3 +106,17 @@ def test_every_preset_says_what_it_shows_and_carries_its_own_name():
     for name, known in PRESETS.items():
         assert known.config.preset == name == known.name
         assert known.shows.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        ({"record.layers": "("}, "record.layers: '\\(' is no regular expression"),
+        ({"schedule.name": "cosine", "schedule.min_lr": 1}, "schedule.min_lr is 1, more than optimizer.lr"),
+        ({"optimizer.name": "rprop", "schedule.name": "cosine"}, "rprop adapts its steps by itself"),
+        ({"optimizer.name": "rprop", "schedule.tail_epochs": 1}, "choose schedule constant without a tail"),
+    ],
+)
+def test_a_setting_that_could_do_nothing_or_the_opposite_is_refused(assignments, words):
+    with pytest.raises(ConfigError, match=words):
+        with_overrides(RunConfig(), assignments)
