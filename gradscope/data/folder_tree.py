@@ -29,7 +29,8 @@ def existing_folder(path: str, form: str) -> Path:
         raise DataError(f"data.path is empty; give {form}")
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        raise DataError(f"folder {folder} does not exist; give {form}")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"folder {folder} {what}; give {form}")
     return folder
 
 

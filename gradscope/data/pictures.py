@@ -9,7 +9,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gradscope.data.dataset import Progress
@@ -104,6 +104,8 @@ def _read(picture: Encoded, name: str, size: int | None) -> Image.Image:
     try:
         image = Image.open(BytesIO(picture if isinstance(picture, bytes) else picture.read_bytes()))
         image.load()
+    except UnidentifiedImageError as error:  # its own text is about a buffer of ours
+        raise DataError(f"{name} cannot be read as a picture (of no known format); replace or remove it") from error
     except Exception as error:  # Pillow's decoders raise anything from OSError to SyntaxError for a broken file
         raise DataError(f"{name} cannot be read as a picture ({error}); replace or remove it") from error
     if image.mode.startswith(("I", "F")):
