@@ -133,7 +133,8 @@ class Watch:
         self._end_step()
 
     def _look_before_step(self, *, gradients: bool = True) -> None:
-        self._settle_order()
+        if gradients:  # otherwise the passes are still to come, inside the step
+            self._settle_order()
         self._early = self._measure(Kind.GRADIENT, self._gradients()) if gradients else []
         if self._everything:
             self._early += self._measure(Kind.WEIGHT, self._weights)
@@ -196,7 +197,10 @@ class Watch:
         """After the first passes: number the layers in the order of their use, once and for all."""
         if self._order is None:
             return
-        self._layers = self._order.sort(self._layers)
+        before, self._layers = self._layers, self._order.sort(self._layers)
+        place = {layer: index for index, layer in enumerate(self._layers)}
+        for group in self._early:
+            group.layers = [place[before[index]] for index in group.layers]
         self._list_weights()
         self._order.forget()
         self._order = None

@@ -73,6 +73,32 @@ def test_with_a_closure_the_gradient_is_the_one_made_inside(kind):
     assert notebook.rms(0, 0, Kind.UPDATE) > 0
 
 
+def test_with_a_closure_the_layers_stand_in_the_order_of_their_use():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Linear(8, 3), nn.Linear(4, 8)
+
+        def forward(self, x):
+            return self.last(self.first(x).tanh())
+
+    model = Backwards()
+    optimizer = sgd(model)
+    _watch, notebook = watch(model, optimizer)
+    before = {name: rms(getattr(model, name).weight) for name in ("first", "last")}
+
+    def closure():
+        loss = model(torch.ones(5, 4)).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert [layer.name for layer in notebook.layers] == ["first", "last"]
+    for index, name in enumerate(("first", "last")):
+        assert notebook.rms(0, index, Kind.GRADIENT) == close(rms(getattr(model, name).weight.grad))
+        assert notebook.rms(0, index, Kind.WEIGHT) == close(before[name])
+
+
 def test_several_parameter_groups_are_all_recorded():
     model = mlp()
     optimizer = torch.optim.SGD([{"params": model[0].parameters(), "lr": 0.5}, {"params": model[2:].parameters()}], 0.1)
