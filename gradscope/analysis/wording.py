@@ -1,10 +1,21 @@
 """Numbers as people read them: three significant digits, powers of ten, per cent, minutes and seconds."""
 
 import math
+import re
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$]|:(?=\w+[/:])")  # the last: an icon such as :material/home:
 UNKNOWN = "—"
 """Stands where a number is not known."""
+
+
+def plain(text: str) -> str:
+    r"""What somebody wrote, for a place that takes Markdown: shown as it is, on one line.
+
+    >>> print(plain("__init__ *a* $x$ :material/home: a: b"))
+    \_\_init\_\_ \*a\* \$x\$ \:material/home: a: b
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", re.sub(r"[\r\n\t]+", " ", text))
 
 
 def power(exponent: int, base: int = 10) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from gradscope.analysis import decay
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.settings import differing, side_by_side
-from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
+from gradscope.analysis.wording import UNKNOWN, duration, percent, plain, significant
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_lines
 from gradscope.figures.learning import learning_curve
@@ -83,7 +83,7 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
     show.chart(figure, "same_layer", f"magnitudes of {name} in {len(counts)} runs")
     lacking = [looks[run.id].label for run in runs if run.id not in counts or not counts[run.id].any()]
     if lacking:
-        st.caption(f"Without such a layer, or with nothing in it but zeros: {', '.join(lacking)}.")
+        st.caption(f"Without such a layer, or with nothing in it but zeros: {plain(', '.join(lacking))}.")
 
 
 store = source.the_store()

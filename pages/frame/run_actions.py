@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from gradscope import jobs
+from gradscope.analysis.wording import plain
 from gradscope.errors import GradScopeError
 from gradscope.records import Run, Status
 from gradscope.store import Store, write
@@ -14,13 +15,13 @@ from pages.frame import choice
 def panel(store: Store, runs: Sequence[Run]) -> None:
     """The row of buttons, and for a single run its own box."""
     if refusal := st.session_state.pop("refusal", None):
-        st.error(refusal)
+        st.error(plain(refusal))
     if not runs:
         st.caption("Tick runs to show, edit, stop, resume or delete them.")
         return
     ids = [run.id for run in runs]
     with st.container(horizontal=True, key="run_actions"):
-        what = f"run {runs[0].name}" if len(runs) == 1 else f"these {len(runs)} runs"
+        what = f"run {plain(runs[0].name)}" if len(runs) == 1 else f"these {len(runs)} runs"
         st.button(f"Show {what}", on_click=choice.show_only, args=(ids,), type="primary", key="show")
         _button(store, "Stop", runs, jobs.stop, lambda r: not r.status.is_final and r.status is not Status.STOPPING)
         _button(store, "Resume", runs, jobs.resume, _can_resume)
@@ -71,10 +72,10 @@ def _delete(store: Store, ids: Sequence[int]) -> None:
 def _confirm_delete(store: Store, runs: list[Run]) -> None:
     wanted = runs[0].name if len(runs) == 1 else f"delete {len(runs)} runs"
     st.markdown("Their records, logs and checkpoints go too:")
-    st.markdown("\n".join(f"- {choice.text_of(run)}" for run in runs[:10]))
-    typed = st.text_input(f"Type **{wanted}** to confirm", key="delete_name")
+    st.markdown("\n".join(f"- {plain(choice.text_of(run))}" for run in runs[:10]))
+    typed = st.text_input(f"Type **{plain(wanted)}** to confirm", key="delete_name")
     ids = [run.id for run in runs]
-    different = typed.strip() != wanted
+    different = typed.split() != wanted.split()
     if st.button("Delete for ever", type="primary", key="delete_confirmed", disabled=different):
         _delete(store, ids)
         st.rerun()
@@ -90,12 +91,12 @@ def _details(store: Store, run: Run) -> None:
             _save(store, run.id, name.strip() or run.name, tags, note)
     with right:
         if run.error:
-            st.warning(_what_happened(run), icon=":material/error:")
-        st.caption(_origin(run))
+            st.warning(plain(_what_happened(run)), icon=":material/error:")
+        st.caption(plain(_origin(run)))
         with st.expander("Log", icon=":material/terminal:", expanded=run.status is Status.FAILED):
             log = jobs.log_tail(store, run.id)
             st.code(log or "This run has printed nothing.", language=None, height=260)
-            st.caption(f"All of it: {store.paths(run.id).log}")
+            st.caption(plain(f"All of it: {store.paths(run.id).log}"))
 
 
 def _save(store: Store, run_id: int, name: str, tags: str, note: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from gradscope.analysis.wording import plain
 from gradscope.errors import StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
@@ -30,7 +31,7 @@ def the_store() -> Store:
     try:
         return _opened(name, _identity(name))
     except StoreError as error:
-        st.error(f"The store cannot be used: {error}.", icon=":material/database_off:")
+        st.error(plain(f"The store cannot be used: {error}."), icon=":material/database_off:")
         st.stop()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from gradscope.analysis.wording import count
+from gradscope.analysis.wording import count, plain
 from gradscope.figures.histograms import histogram_bars, histogram_map
 from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
@@ -164,7 +164,7 @@ def draw(_: list[Run]) -> None:
     names = source.layers(store, fresh[:1]).set_index("layer")["name"].to_dict()
     steps = source.steps(store, fresh[:1])
     if not names or not steps:
-        st.info(f"{first.name} has recorded no layer yet; choose another run, or wait for its first step.")
+        st.info(f"{plain(first.name)} has recorded no layer yet; choose another run, or wait for its first step.")
         return
     place = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -173,7 +173,7 @@ def draw(_: list[Run]) -> None:
     with place:
         maps(chosen_kind, fresh, layer, step)
     rows = details(chosen_kind, fresh[0], layer, step)
-    st.caption(sentence(rows, names[layer], step))
+    st.caption(plain(sentence(rows, names[layer], step)))
     show.how_to_read(HOW, rows, "layers_over_time")
 
 

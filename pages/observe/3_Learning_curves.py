@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from gradscope.analysis.curves import best_and_last, smoothed
-from gradscope.analysis.wording import UNKNOWN, count, duration, percent, significant
+from gradscope.analysis.wording import UNKNOWN, count, duration, percent, plain, significant
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
 from gradscope.records import Run
@@ -98,11 +98,13 @@ def draw(runs: list[Run]) -> None:
             figure = learning_curve(curves, looks, what=what, against=x_axis, height=350)
             show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
     table(metrics, runs, looks)
-    broken = [f"{looks[r.id].label} at step {count(r.nonfinite.step)}" for r in runs if r.nonfinite]
+    broken = [f"{plain(looks[r.id].label)} at step {count(r.nonfinite.step)}" for r in runs if r.nonfinite]
     if broken:
         st.warning(f"Stopped being finite: {', '.join(broken)}.", icon=":material/error:")
     took = [
-        f"{looks[r.id].label} {duration((r.ended - r.started).total_seconds())}" for r in runs if r.ended and r.started
+        f"{plain(looks[r.id].label)} {duration((r.ended - r.started).total_seconds())}"
+        for r in runs
+        if r.ended and r.started
     ]
     st.caption(f"Time taken: {', '.join(took)}." if took else "")
     show.how_to_read(HOW, metrics, "learning_curves")

@@ -8,7 +8,7 @@ import streamlit as st
 from gradscope import jobs
 from gradscope.analysis.estimate import Estimate, estimate
 from gradscope.analysis.settings import changes
-from gradscope.analysis.wording import UNKNOWN, count, duration, size
+from gradscope.analysis.wording import UNKNOWN, count, duration, plain, size
 from gradscope.config import RunConfig
 from gradscope.errors import ConfigError, GradScopeError
 from gradscope.overrides import with_overrides
@@ -116,7 +116,7 @@ def plan(base: RunConfig, form: Form, over: dict[str, list[str]], preset: str) -
     try:
         return combinations(base, form.values, over, name)
     except ConfigError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(plain(f"{error}."), icon=":material/error:")
         return []
 
 
@@ -160,7 +160,7 @@ with plan_place:
     )
     for sentence in (problem, st.session_state.pop("refusal", None)):
         if sentence:
-            st.error(sentence, icon=":material/error:")
+            st.error(plain(sentence), icon=":material/error:")
     if cost_of_one:
         costs(cost_of_one, len(planned))
         difference(chosen, planned[0][1])

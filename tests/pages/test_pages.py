@@ -7,7 +7,7 @@ from stores import STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
 from gradscope.records import Status
-from gradscope.store import Store, read
+from gradscope.store import Store, read, write
 
 Page = Callable[..., AppTest]
 BY_NAME = {story.name: story for story in STORIES}
@@ -243,3 +243,15 @@ def test_a_file_that_is_no_store_is_refused_in_one_sentence(store: Store, page: 
     test = page("Runs")
     assert not test.exception
     assert "is not a GradScope store" in test.error[0].value
+
+
+def test_a_name_with_signs_of_markdown_is_shown_as_it_is(store: Store, page: Page) -> None:
+    run_id = add(store, BY_NAME["relu"], FEW)
+    write.edit(store, run_id, name="__init__ *a* $x$")
+    test = page("Runs")
+    test.session_state["picked"] = [run_id]
+    test.run()
+    test.button(key="delete").click().run()
+    assert test.text_input(key="delete_name").label == r"Type **\_\_init\_\_ \*a\* \$x\$** to confirm"
+    test.text_input(key="delete_name").set_value("__init__ *a* $x$").run()
+    assert not test.button(key="delete_confirmed").disabled
