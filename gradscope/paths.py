@@ -20,12 +20,13 @@ def is_url(store: str) -> bool:
 
 
 def runs_folder(store: str) -> Path:
-    """The folder of the run folders: `runs/` beside the file runs.db, or here when the store is a database server."""
+    """The folder of the run folders: `runs/` beside runs.db, `x.db.runs/` beside x.db, `runs/` here for a server's."""
     if is_url(store):
         return Path("runs").absolute()
     file = Path(store).absolute()
-    # named after the file: two stores in one folder both have a run 1
-    return file.with_suffix("") if file.suffix else file.with_name(f"{file.name}.runs")
+    # named after the file: two stores in one folder both have a run 1. With the whole name: `data/` beside data.db may
+    # be somebody's folder of pictures, one class of them called 1
+    return file.with_name("runs" if file.name == DEFAULT_STORE else f"{file.name}.runs")
 
 
 def supervisor_lock(store: str) -> Path:

@@ -104,7 +104,7 @@ def test_ctrl_c_stops_a_training_with_a_checkpoint_and_ends_with_4(tmp_path):
     path = tmp_path / "runs.db"
     words = ["train", "--epochs", "10000", "--store", str(path), *SMALL]
     process = subprocess.Popen([sys.executable, "-m", "gradscope", *words], stdout=subprocess.PIPE, text=True)
-    assert any("epoch 1/" in line for line in process.stdout)
+    assert any("  epoch " in line for line in process.stdout)  # fast epochs share a line
     process.send_signal(signal.SIGINT)
     rest = process.communicate()[0]
     assert process.returncode == 4

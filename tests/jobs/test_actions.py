@@ -159,7 +159,7 @@ def test_a_folder_that_an_earlier_store_left_is_set_aside_and_not_resumed_from(s
 def test_two_stores_in_one_folder_keep_their_runs_apart(tmp_path):
     a, b = (open_store(tmp_path / name, create=True) for name in ("runs.db", "other.db"))
     assert a.paths(1).folder == tmp_path / "runs" / "1"
-    assert b.paths(1).folder == tmp_path / "other" / "1"
+    assert b.paths(1).folder == tmp_path / "other.db.runs" / "1"
 
 
 def test_the_path_of_the_data_is_stored_so_that_it_holds_in_every_folder(store, tmp_path, monkeypatch):
