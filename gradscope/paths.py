@@ -1,6 +1,7 @@
 """The only place that knows file names: where a store keeps its runs, and what lies in a run's folder."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def store_name(given: str | os.PathLike[str] | None = None) -> str:
 def is_url(store: str) -> bool:
     """Whether the store is named by a database URL and not by a file's path."""
     return "://" in store
+
+
+def shown(store: str) -> str:
+    """The store's name for people: a URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", store)
 
 
 def runs_folder(store: str) -> Path:

@@ -116,7 +116,7 @@ PRESETS: dict[str, Preset] = {
         ),
         _preset(
             "paper-tanh-pn",
-            "The paper's ten-layer tanh CNN, model 1, as published (Bu et al. 2026).",
+            "The same, pseudo-normalised (Bu et al. 2026); with cifar10 and augment=flip_crop as published.",
             _paper("tanh", Initialisation(scheme="lecun"), PseudoNorm(every=2), ClipValue(limit=0.5)),
         ),
         _preset(

@@ -37,7 +37,7 @@ class Kind(StrEnum):
     GRADIENT = "gradient"
     """dL/dW as the optimiser sees it: unscaled, after clipping and after every method. Nats per unit weight."""
     RAW_GRADIENT = "raw_gradient"
-    """dL/dW before clipping and methods touched it; recorded only where it differs from the gradient."""
+    """dL/dW before clipping and methods touched it; only in imported runs."""
     SIGNAL = "signal"
     """dL/d(layer output), the back-propagated error of one batch. Nats per unit output."""
     ACTIVATION = "activation"

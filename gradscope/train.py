@@ -142,7 +142,7 @@ class Training:
             n_parameters=sum(p.numel() for p in self.model.parameters()),
             total_steps=self.total_steps,
         )
-        self.began = time.perf_counter() - self._resume(store)
+        self._resume(store)
         self._last_told = (time.perf_counter(), self.step)
 
     def _model(self) -> nn.Module:
@@ -159,15 +159,15 @@ class Training:
         """Whether the passes run in bfloat16, with channels last in memory."""
         return self.config.train.mixed_precision and self.device.type == "cuda"
 
-    def _resume(self, store: Store) -> float:
-        """Go back to the checkpoint, if there is one; returns the seconds trained until then."""
+    def _resume(self, store: Store) -> None:
+        """Go back to the checkpoint, if there is one."""
         if not checkpoint.exists(self.paths):
             write.rewind(store, self.run.id, -1)  # of an earlier life that left records and no checkpoint
-            return 0.0
+            return
         at = checkpoint.load(self.paths, self.model, self.optimizer)
         self.step, self.best = at.step, at.best_val_accuracy
+        self.run.resumed(at.seconds)
         write.rewind(store, self.run.id, at.step - 1)
-        return at.seconds
 
     def watch(self) -> None:
         """Let the recorder see the model and the optimiser."""
@@ -270,7 +270,7 @@ class Training:
             self._save()
 
     def _save(self) -> None:
-        position = Position(step=self.step, seconds=time.perf_counter() - self.began, best_val_accuracy=self.best)
+        position = Position(step=self.step, seconds=self.run.seconds, best_val_accuracy=self.best)
         checkpoint.save(self.paths, self.model, self.optimizer, position)
 
     def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:
@@ -314,10 +314,10 @@ class Training:
         )
 
     def _seconds_left(self) -> float | None:
-        """From the average over this process's steps, evaluations included."""
+        """From the average over all steps so far, evaluations included."""
         if not self.step or not self.total_steps:
             return None
-        return (time.perf_counter() - self.began) / self.step * (self.total_steps - self.step)
+        return self.run.seconds / self.step * (self.total_steps - self.step)
 
 
 def pick_device(name: str) -> torch.device:

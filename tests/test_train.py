@@ -104,6 +104,8 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_if_it_had_not_been(store, st
     for name in ("train_loss", "val_accuracy", "val_loss"):
         assert curve(store, cut, name) == curve(store, whole, name)
     assert read.run(store, cut).results == read.run(store, whole).results
+    seconds = read.metrics(store, [cut], ["train_loss"])["seconds"]
+    assert seconds.is_monotonic_increasing, "the time of a resumed run counts on"
     weights = [load_file(store.paths(run_id).model) for run_id in (whole, cut)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

@@ -94,7 +94,10 @@ def delete(store: Store, run_id: int) -> None:
     """
     read.run(store, run_id)
     write.delete(store, run_id)
-    shutil.rmtree(store.paths(run_id).folder, ignore_errors=True)
+    folder = store.paths(run_id).folder
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise JobError(f"the records of run {run_id} are deleted, but {folder} could not be removed; remove it by hand")
 
 
 def reap(store: Store) -> list[int]:

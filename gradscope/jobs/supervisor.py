@@ -51,7 +51,7 @@ def supervise(store: Store, *, command: Command = worker_command, idle_seconds: 
 
 
 def _serve(supervisor: "Supervisor", idle_seconds: float) -> None:
-    _log.info("supervisor %d serves %s, slots: %d", os.getpid(), supervisor.store.name, len(supervisor.slots))
+    _log.info("supervisor %d serves %s, slots: %d", os.getpid(), supervisor.store.shown, len(supervisor.slots))
     file = _file_id(supervisor.store)
     supervisor.adopt()
     busy_at = time.monotonic()

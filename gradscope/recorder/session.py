@@ -58,6 +58,15 @@ class Session:
         return cls(store, run_id, attached=False)
 
     @property
+    def seconds(self) -> float:
+        """Since the run began, over all the times it was started."""
+        return time.monotonic() - self._began
+
+    def resumed(self, seconds: float) -> None:
+        """The training goes on that was at work for so long before: times count on from there."""
+        self._began = time.monotonic() - seconds
+
+    @property
     def recorder_seconds(self) -> float:
         """Time the training thread has spent on recording."""
         return self._spent + (self._watch.timer.seconds if self._watch else 0.0)
@@ -172,7 +181,7 @@ class Session:
             last_step=max(self._progress.last_step, at),
             epoch=self._progress.epoch if epoch is None else float(epoch),
         )
-        seconds = time.monotonic() - self._began
+        seconds = self.seconds
         self._writer.put(_Points(numbers, at, None if epoch is None else float(epoch), seconds, self.note_nonfinite))
 
     def _default_step(self) -> int:
@@ -213,9 +222,9 @@ class Session:
         try:
             write.finish(self._store, self.id, final, error=error, nonfinite=self._nonfinite)
         except (StoreError, SQLAlchemyError, OSError) as trouble:
-            _log.warning("the end of run %d could not be written to %s (%s)", self.id, self._store.name, trouble)
+            _log.warning("the end of run %d could not be written to %s (%s)", self.id, self._store.shown, trouble)
         if self.lost_rows:
-            _log.warning("run %d lost %d rows that %s could not take", self.id, self.lost_rows, self._store.name)
+            _log.warning("run %d lost %d rows that %s could not take", self.id, self.lost_rows, self._store.shown)
 
     def __enter__(self) -> Self:
         return self

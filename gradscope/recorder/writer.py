@@ -169,7 +169,7 @@ class Writer:
         self.stop_requested = self.stop_requested or wishes.stop
         if wishes.deleted and not self._deleted:
             self._deleted = True
-            _log.warning("run %d was deleted from %s; nothing more of it is recorded", self._run_id, self._store.name)
+            _log.warning("run %d was deleted from %s; nothing more of it is recorded", self._run_id, self._store.shown)
 
     def _lose(self, rows: int) -> None:
         with self._changed:
@@ -182,5 +182,5 @@ class Writer:
             reason = str(getattr(error, "orig", None) or error)
             _log.warning(
                 "run %d cannot be written to %s (%s); training goes on, up to %d rows wait, more are lost",
-                *(self._run_id, self._store.name, reason, ROWS_KEPT),
+                *(self._run_id, self._store.shown, reason, ROWS_KEPT),
             )

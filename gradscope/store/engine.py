@@ -22,7 +22,7 @@ from gradscope.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from gradscope.paths import RunPaths, is_url, store_name
+from gradscope.paths import RunPaths, is_url, shown, store_name
 from gradscope.store import schema
 
 WRITER_PATIENCE_MS = 10_000
@@ -58,6 +58,11 @@ class Store:
     """Path or URL, as given."""
     read_only: bool = False
     """The file or its folder may not be written: reading works, writing raises StoreReadOnly."""
+
+    @property
+    def shown(self) -> str:
+        """The name for people: without a password."""
+        return shown(self.name)
 
     def paths(self, run_id: int) -> RunPaths:
         """Where the run's files lie."""
@@ -114,12 +119,12 @@ def _open_url(url: str, create: bool) -> Store:
         make_url(url)
     except ArgumentError as error:
         raise StoreError(
-            f"store {url!r} is no database URL; write a path, or such as postgresql+psycopg://HOST/NAME"
+            f"store {shown(url)!r} is no database URL; write a path, or such as postgresql+psycopg://HOST/NAME"
         ) from error
     store = Store(url)
     if _version_of(store) is None:
         if not create:
-            raise StoreError(f"the database {url} holds no GradScope tables yet; start a run to make them")
+            raise StoreError(f"the database {shown(url)} holds no GradScope tables yet; start a run to make them")
         migrate(store)
     _check_version(store)
     return store
@@ -184,11 +189,11 @@ def _version_of(store: Store) -> str | None:
             version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             return None if version is None else str(version)
     except ModuleNotFoundError as error:
-        raise StoreError(f"the store {store.name} needs the package {error.name}; install it") from error
+        raise StoreError(f"the store {store.shown} needs the package {error.name}; install it") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise StoreDamaged(
-            f"the store {store.name} cannot be read ({cause}); restore a copy, or name another with --store PATH"
+            f"the store {store.shown} cannot be read ({cause}); restore a copy, or name another with --store PATH"
         ) from error
 
 
@@ -203,17 +208,17 @@ def _check_version(store: Store) -> None:
 def _compare_versions(store: Store, version: str | None) -> None:
     if version is None:
         raise StoreDamaged(
-            f"the store {store.name} has lost its tables; restore a copy, or name another with --store PATH"
+            f"the store {store.shown} has lost its tables; restore a copy, or name another with --store PATH"
         )
     if version > schema.VERSION:
         raise StoreTooNew(
-            f"the store {store.name} was written by a newer GradScope (schema {version}, this one knows "
+            f"the store {store.shown} was written by a newer GradScope (schema {version}, this one knows "
             f"{schema.VERSION}); update GradScope, or name another with --store PATH"
         )
     if version < schema.VERSION:
         raise StoreOutdated(
-            f"the store {store.name} was written by an older GradScope (schema {version}, this one needs "
-            f"{schema.VERSION}); run `gradscope migrate --store {store.name}`, which keeps a copy"
+            f"the store {store.shown} was written by an older GradScope (schema {version}, this one needs "
+            f"{schema.VERSION}); run `gradscope migrate --store {store.shown}`, which keeps a copy"
         )
 
 

@@ -72,7 +72,7 @@ class StoreReader:
         self._store = store
 
     def __repr__(self) -> str:
-        return f"<GradScope store {self._store.name!r}>"
+        return f"<GradScope store {self._store.shown!r}>"
 
     def runs(self) -> pd.DataFrame:
         """One row a run, newest first: id, name, status, source, preset, last_step, epoch, results, tags, created."""

@@ -38,7 +38,7 @@ def run(store: Store, run_id: int) -> Run:
     """One run, or RunNotFound."""
     found = _runs(store, select(*_RUN).where(RunRow.id == run_id))
     if not found:
-        raise RunNotFound(f"run {run_id} is not in the store {store.name}; `gradscope runs` lists what is")
+        raise RunNotFound(f"run {run_id} is not in the store {store.shown}; `gradscope runs` lists what is")
     return found[0]
 
 

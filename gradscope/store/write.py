@@ -53,7 +53,7 @@ def _changed(
 def _change(store: Store, run_id: int, **values: Any) -> None:  # Any: as above
     with store.writer.begin() as connection:
         if connection.execute(_changed(run_id, **values)).rowcount == 0:
-            raise RunNotFound(f"run {run_id} is not in the store {store.name}")
+            raise RunNotFound(f"run {run_id} is not in the store {store.shown}")
 
 
 def create_run(
@@ -134,7 +134,7 @@ def append(store: Store, run_id: int, batch: Batch) -> Wishes:
         sqlalchemy.exc.DBAPIError: locked for too long, disk full, connection lost; nothing of the batch was written.
     """
     if not is_url(store.name) and not Path(store.name).exists():
-        raise StoreError(f"the store {store.name} was deleted while run {run_id} wrote to it")
+        raise StoreError(f"the store {store.shown} was deleted while run {run_id} wrote to it")
     with store.writer.begin() as connection:
         reply = connection.execute(_heartbeat(run_id, batch).returning(RunRow.stop_requested)).first()
         if reply is None:
@@ -298,5 +298,5 @@ def mark_lost(store: Store) -> list[int]:
 def _status(connection: Connection, store: Store, run_id: int) -> Status:
     status = connection.execute(select(RunRow.status).where(RunRow.id == run_id)).scalar()
     if status is None:
-        raise RunNotFound(f"run {run_id} is not in the store {store.name}")
+        raise RunNotFound(f"run {run_id} is not in the store {store.shown}")
     return Status(status)

@@ -177,4 +177,4 @@ st.fragment(draw, run_every=1.0 if alive else 5.0)()
 chosen = [run for run in known if run.id in st.session_state.get("picked", [])]
 run_actions.panel(store, chosen)
 number = read.fingerprint(store)[0]
-st.caption(f"{count(number)} {'run' if number == 1 else 'runs'} in {store.name}, SQLite {sqlite_version()}")
+st.caption(f"{count(number)} {'run' if number == 1 else 'runs'} in {store.shown}, SQLite {sqlite_version()}")

@@ -17,7 +17,7 @@ from gradscope.errors import (
     StoreTooNew,
 )
 from gradscope.records import Batch, Status
-from gradscope.store import open_store, read, schema, sqlite_version, write
+from gradscope.store import Store, open_store, read, schema, sqlite_version, write
 
 
 def sha256(path):
@@ -307,3 +307,10 @@ def test_a_url_that_leads_nowhere_is_one_sentence(url):
     with pytest.raises(StoreError) as caught:
         open_store(url)
     assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_the_url_is_never_shown():
+    with pytest.raises(StoreError) as error:
+        open_store("nosuchdatabase://user:secret@127.0.0.1/x")
+    assert "secret" not in str(error.value)
+    assert Store("postgresql://user:secret@host/x").shown == "postgresql://user:***@host/x"
