@@ -41,7 +41,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 def main() -> None:
     options = _options()
     if CHROMIUM is None:
-        sys.exit("no Chromium on the PATH (chromium, chromium-browser or google-chrome); install one")
+        print("not measured: no Chromium on the PATH (chromium, chromium-browser or google-chrome)")
+        return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start; figures need a calm machine")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         store = open_store(Path(folder) / "runs.db", create=True)

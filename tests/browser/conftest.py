@@ -1,11 +1,11 @@
 """A real browser, a real dashboard, real runs. Without Chromium these tests are skipped."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driven import PATIENCE_SECONDS, Dashboard
+from driven import PATIENCE_SECONDS, TRAINED, Dashboard, NewPage
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from gradscope.jobs import create
@@ -19,11 +19,6 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-
-TRAINED = {"sigmoid": "1 sigmoid", "tanh": "2 tanh", "tanh-pn": "3 tanh-pn", "relu": "4 relu"}
-"""The finished runs, by preset; how choices name them."""
-
-NewPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")

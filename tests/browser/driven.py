@@ -31,6 +31,12 @@ PAGES = {
 }
 """Address of each page by its title; the first page is at the root."""
 
+TRAINED = {"sigmoid": "1 sigmoid", "tanh": "2 tanh", "tanh-pn": "3 tanh-pn", "relu": "4 relu"}
+"""The finished runs, by preset; how choices name them."""
+
+NewPage = Callable[..., Page]
+"""Opens a page in a window of its own."""
+
 Found = TypeVar("Found")
 
 

@@ -6,8 +6,23 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import TRAINED, NewPage
-from driven import PAGES, Dashboard, alright, at, curve, go, number, row, rows, settled, shown, tick, until
+from driven import (
+    PAGES,
+    TRAINED,
+    Dashboard,
+    NewPage,
+    alright,
+    at,
+    curve,
+    go,
+    number,
+    row,
+    rows,
+    settled,
+    shown,
+    tick,
+    until,
+)
 from playwright.sync_api import Page, expect
 
 from gradscope.store import open_store, read
