@@ -119,6 +119,7 @@ class Disabled(Session):
     """A session that accepts everything and does nothing, so that a script needs no `if`."""
 
     id = 0
+    seconds = 0.0
     recorder_seconds = 0.0
     lost_rows = 0
     stop_requested = False
@@ -126,6 +127,9 @@ class Disabled(Session):
 
     def __init__(self) -> None:
         """Needs no store."""
+
+    def resumed(self, seconds: float) -> None:
+        """Ignored."""
 
     def request_stop(self) -> None:
         """Ignored."""
