@@ -76,7 +76,8 @@ def test_a_run_outlives_the_program_that_submitted_it_from_another_folder(store,
     run = read.run(store, run_id)
     assert (run.status, run.error, run.name) == (Status.COMPLETED, None, "detached")
     assert run.results.test_accuracy is not None
-    assert f"run {run_id} (detached) completed" in jobs.log_tail(store, run_id)
+    # the store knows a moment before the log does
+    wait_for(lambda: f"run {run_id} (detached) completed" in jobs.log_tail(store, run_id), store)
     assert is_held(supervisor_lock(store.name))
 
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from gradscope.cli import _config
+from gradscope.cli.train import config_of
 from gradscope.config import (
     Adam,
     BatchNorm,
@@ -35,7 +35,7 @@ def parsed(line):
     given = list(zip(words[2::2], words[3::2], strict=True))
     one = dict(given)
     flags = {"data.name": one.get("--data"), "train.epochs": one.get("--epochs"), "train.seed": one.get("--seed")}
-    return _config(one.get("--preset"), flags, [value for option, value in given if option == "--set"])
+    return config_of(one.get("--preset"), flags, [value for option, value in given if option == "--set"])
 
 
 def test_a_preset_as_it_is_needs_no_more_than_its_name():

@@ -1,0 +1,99 @@
+"""Where the pictures come from, and what is done to them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gradscope.config.settings import Settings, classes
+
+
+class DataSettings(Settings):
+    """What every source shares."""
+
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training images kept for validation, drawn by the run's seed."""
+    limit: int | None = Field(None, ge=10)
+    """Use at most so many training images (and as many test images); all by default."""
+    normalise: Literal["channel", "symmetric", "image", "unit"] = "channel"
+    """channel: (x - mean) / std with each channel's training statistics, our reading of the pseudo-normalising paper,
+    whose own equation is lost; symmetric: x / 127.5 - 1; image: each image by its own mean and std; unit: x / 255."""
+    augment: Literal["none", "flip", "crop", "flip_crop"] = "none"
+    """flip: mirror left-right at random; crop: random crop of the picture padded by an eighth of its size."""
+
+
+class Digits(DataSettings):
+    """1,797 hand-written digits of 8x8 grey pixels that come with scikit-learn. No download."""
+
+    name: Literal["digits"] = "digits"
+
+
+class Shapes(DataSettings):
+    """Generated 32x32 colour pictures of circles, squares, triangles, stars and crosses, with exact masks."""
+
+    name: Literal["shapes"] = "shapes"
+    train_size: int = Field(4000, ge=50)
+    """Number of training images."""
+    test_size: int = Field(1000, ge=50)
+    """Number of test images."""
+    data_seed: int = Field(0, ge=0)
+    """Seed of the pictures (the run's seed only splits and shuffles them)."""
+
+
+class Cifar10(DataSettings):
+    """60,000 photographs of 32x32 colour pixels in 10 classes (Krizhevsky 2009). Downloaded once."""
+
+    name: Literal["cifar10"] = "cifar10"
+
+
+class Cifar100(DataSettings):
+    """60,000 photographs of 32x32 colour pixels in 100 classes (Krizhevsky 2009). Downloaded once."""
+
+    name: Literal["cifar100"] = "cifar100"
+
+
+class Mnist(DataSettings):
+    """70,000 hand-written digits of 28x28 grey pixels (LeCun et al. 1998). Downloaded once."""
+
+    name: Literal["mnist"] = "mnist"
+
+
+class FashionMnist(DataSettings):
+    """70,000 pieces of clothing of 28x28 grey pixels (Xiao et al. 2017). Downloaded once."""
+
+    name: Literal["fashion_mnist"] = "fashion_mnist"
+
+
+class Svhn(DataSettings):
+    """99,289 house numbers of 32x32 colour pixels (Netzer et al. 2011). Downloaded once."""
+
+    name: Literal["svhn"] = "svhn"
+
+
+class Folder(DataSettings):
+    """A folder of pictures, one sub-folder a class; below `train/` and `test/` or split by us (15 % test)."""
+
+    name: Literal["folder"] = "folder"
+    path: str = ""
+    """The folder."""
+    size: int | None = Field(None, ge=8, le=512)
+    """Resize every picture to size x size; by default all must already have one size."""
+
+
+class Parquet(DataSettings):
+    """A folder with train.parquet and test.parquet in the form of Hugging Face image data sets."""
+
+    name: Literal["parquet"] = "parquet"
+    path: str = ""
+    """The folder."""
+    label: str | None = None
+    """Name of the label column; the first of label, fine_label, labels by default."""
+
+
+AnyData = Annotated[
+    Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Folder | Parquet, Field(discriminator="name")
+]
+
+
+def data_classes() -> dict[str, type[Settings]]:
+    """Settings class of every data source by name."""
+    return classes(AnyData)

@@ -1,0 +1,45 @@
+"""The loop, and what is recorded of it."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from gradscope.config.settings import Settings
+
+
+class Train(Settings):
+    """The loop."""
+
+    epochs: int = Field(20, ge=1, le=10_000)
+    batch_size: int = Field(50, ge=1, le=65_536)
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of the weights, the split, the order of the images and the augmentation."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """auto, cpu, mps, cuda or cuda:N; auto takes a GPU where there is one."""
+    mixed_precision: bool = True
+    """bfloat16 autocast and channels-last memory on CUDA; no effect elsewhere."""
+    on_nonfinite: Literal["stop", "continue"] = "stop"
+    """What a loss that is NaN or infinite does to the run; it is recorded either way."""
+    checkpoint_every: int = Field(1, ge=0)
+    """Epochs between checkpoints; 0 writes one at the end only."""
+
+
+class Record(Settings):
+    """What is recorded, and when."""
+
+    every: int = Field(10, ge=1)
+    """Steps between records, after the dense start 0, 1, 2, 4, 8, ..."""
+    log: Literal["gradients", "all"] = "all"
+    """gradients only, or gradients, signals, activations, weights and updates."""
+    layers: str | None = None
+    """Regular expression that a layer's name must match; all layers by default."""
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_is_an_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error}); write such as 'conv'") from None
+        return value
