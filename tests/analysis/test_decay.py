@@ -46,8 +46,8 @@ def test_one_odd_layer_does_not_bend_the_line() -> None:
     layer = np.arange(20.0)
     rms = 10.0 ** (0.1 * layer - 5)
     rms[7] *= 1e6
-    slope, intercept, _ = fit(layer, rms)
-    assert (slope, intercept) == pytest.approx((0.1, -5.0))
+    line = fit(layer, rms)
+    assert (line.slope, line.intercept) == pytest.approx((0.1, -5.0))
 
 
 def test_the_slope_is_the_median_of_all_pairs() -> None:
@@ -55,11 +55,12 @@ def test_the_slope_is_the_median_of_all_pairs() -> None:
     layer, rms = np.arange(12.0), random.lognormal(0, 2, 12)
     logs = np.log10(rms)
     slow = np.median([(logs[j] - logs[i]) / (j - i) for i in range(12) for j in range(i + 1, 12)])
-    assert fit(layer, rms)[0] == pytest.approx(slow)
+    assert fit(layer, rms).slope == pytest.approx(slow)
 
 
 def test_nothing_to_fit() -> None:
-    assert np.isnan(fit(np.array([0.0, 1.0]), np.array([0.0, np.nan]))).all()
+    line = fit(np.array([0.0, 1.0]), np.array([0.0, np.nan]))
+    assert np.isnan([line.slope, line.low, line.high, line.intercept, line.r2]).all()
 
 
 def test_the_worst_layer_is_the_lowest_beside_the_median() -> None:
