@@ -85,7 +85,7 @@ def _least_absolute(designs: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
         weighted = designs * weights[..., None]
         left = np.swapaxes(weighted, 1, 2) @ designs
         right = np.swapaxes(weighted, 1, 2) @ y
-        coefficients = np.linalg.solve(left, right[..., None])[..., 0]
+        coefficients = np.asarray(np.linalg.solve(left, right[..., None])[..., 0], dtype=np.float64)
         rest = np.abs(y - (designs @ coefficients[..., None])[..., 0])
         weights = 1 / np.maximum(rest, NOISE_DECADES / 10)
     return coefficients, rest.sum(axis=1)
