@@ -193,6 +193,8 @@ class Training:
 
     def epoch(self, epoch: int) -> Status | None:
         """The loop. Returns why the run ends within this epoch, or None."""
+        for method in self.methods:
+            method.at_epoch(epoch, self.config.train.epochs)
         seen, correct = 0, torch.zeros((), dtype=torch.int64, device=self.device)
         for images, labels in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
             rate = learning_rate(self.config, self.step, self.steps_per_epoch)

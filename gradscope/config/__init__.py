@@ -20,11 +20,14 @@ from gradscope.config.data import (
 )
 from gradscope.config.methods import (
     AnyMethod,
+    BackwardGradientNorm,
     BatchNorm,
     ClipNorm,
     ClipValue,
+    GradientAmplification,
     Initialisation,
     PseudoNorm,
+    ZNorm,
     method_classes,
 )
 from gradscope.config.models import AnyModel, Mlp, PaperCnn, Resnet, model_classes
@@ -62,6 +65,7 @@ __all__ = [
     "AnyModel",
     "AnyOptimizer",
     "AnySchedule",
+    "BackwardGradientNorm",
     "BatchNorm",
     "Cifar10",
     "Cifar100",
@@ -75,6 +79,7 @@ __all__ = [
     "Digits",
     "FashionMnist",
     "Folder",
+    "GradientAmplification",
     "Initialisation",
     "Mlp",
     "Mnist",
@@ -94,6 +99,7 @@ __all__ = [
     "StepDecay",
     "Svhn",
     "Train",
+    "ZNorm",
     "data_classes",
     "explain",
     "method_classes",

@@ -1,8 +1,8 @@
 """What is done to a network or to its gradients."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gradscope.config.settings import Settings, classes
 
@@ -29,10 +29,53 @@ class PseudoNorm(Settings):
     """Pseudo-normalised gradients (Bu et al. 2026, eq. 14): every k-th activation's derivative divided by its RMS."""
 
     name: Literal["pseudo_norm"] = "pseudo_norm"
+    form: Literal["direct", "dual"] = "direct"
+    """direct: in the chain of factors itself; dual: on the second feedback path of figure 1, a gain at the input of
+    each group of `every` layers, which leaves the group's own weights without it."""
     every: int = Field(2, ge=1, le=100)
-    """Every k-th activation, counted from the output; 2 in the paper, 1 normalises all."""
-    per: Literal["sample", "batch"] = "sample"
+    """Every k-th activation, counted from the output; 2 in the paper, 1 normalises all layers."""
+    scope: Literal["sample", "batch"] = "sample"
     """One RMS for each sample, or one for the batch."""
+
+
+class GradientAmplification(Settings):
+    """The error multiplied by a constant at some layers drawn at random (Basodi et al. 2020)."""
+
+    name: Literal["gradient_amplification"] = "gradient_amplification"
+    factor: float = Field(2.0, gt=1, le=1000)
+    """By what; the paper's values are lost to us, 2 is our proposal."""
+    ratio: float = Field(0.5, gt=0, le=1)
+    """Share of the hidden layers, drawn by the run's seed; at least one."""
+    begin: float = Field(0.0, ge=0, lt=1)
+    """Share of the training, in whole epochs, after which the error is amplified."""
+    end: float = Field(0.5, gt=0, le=1)
+    """Share of the training after which it no longer is."""
+
+    @model_validator(mode="after")
+    def _begin_before_end(self) -> Self:
+        if self.begin >= self.end:
+            raise ValueError(f"begin is {self.begin:g} and end {self.end:g}; begin must be less than end")
+        return self
+
+
+class BackwardGradientNorm(Settings):
+    """The error divided by its own norm at every k-th layer (Cabana & Lago-Fernandez 2021)."""
+
+    name: Literal["backward_gradient_norm"] = "backward_gradient_norm"
+    every: int = Field(1, ge=1, le=100)
+    """At the input of every k-th layer, counted from the output layer."""
+    scope: Literal["sample", "batch"] = "batch"
+    """One norm for each sample, or one for the batch."""
+    norm: Literal["l2", "rms"] = "l2"
+    """l2: the root of the sum of squares becomes one; rms: the root of their mean. The paper's constant is lost."""
+
+
+class ZNorm(Settings):
+    """Each weight's gradient less its mean, divided by its standard deviation, before the step (Yun 2024)."""
+
+    name: Literal["z_norm"] = "z_norm"
+    eps: float = Field(1e-10, gt=0, le=1)
+    """Added to the standard deviation."""
 
 
 class ClipValue(Settings):
@@ -50,7 +93,17 @@ class ClipNorm(Settings):
 
 
 # methods are applied in this order
-AnyMethod = Annotated[BatchNorm | Initialisation | PseudoNorm | ClipValue | ClipNorm, Field(discriminator="name")]
+AnyMethod = Annotated[
+    BatchNorm
+    | Initialisation
+    | PseudoNorm
+    | GradientAmplification
+    | BackwardGradientNorm
+    | ZNorm
+    | ClipValue
+    | ClipNorm,
+    Field(discriminator="name"),
+]
 
 
 def method_classes() -> dict[str, type[Settings]]:

@@ -3,6 +3,7 @@
     model = build_model(...)
     for method in methods: model = method.adapt(model, generator)
     objective = objective_of(methods)
+    for method in methods: method.at_epoch(epoch, epochs)
     for images, labels in batches:
         loss, logits = objective(model, images, labels)
         loss.backward()
@@ -44,6 +45,9 @@ class Method:
             ConfigError: The method cannot be applied to this model.
         """
         return model
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """An epoch begins, counted from 0, out of so many; a resumed run begins its first one anew."""
 
     def objective(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Loss in nats (a scalar) and logits [B, K] of a batch; it owns the forward pass."""

@@ -3,19 +3,35 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradscope.config import BatchNorm, ClipNorm, ClipValue, Initialisation, PseudoNorm, Settings
+from gradscope.config import (
+    BackwardGradientNorm,
+    BatchNorm,
+    ClipNorm,
+    ClipValue,
+    GradientAmplification,
+    Initialisation,
+    PseudoNorm,
+    Settings,
+    ZNorm,
+)
+from gradscope.methods.backward_gradient_norm import BackwardGradientNormMethod
 from gradscope.methods.base import Method
 from gradscope.methods.batch_norm import BatchNormMethod
 from gradscope.methods.clip_norm import ClipNormMethod
 from gradscope.methods.clip_value import ClipValueMethod
+from gradscope.methods.gradient_amplification import GradientAmplificationMethod
 from gradscope.methods.initialisation import InitialisationMethod
 from gradscope.methods.pseudo_norm import PseudoNormMethod
+from gradscope.methods.z_norm import ZNormMethod
 
 # Any: each method takes the settings class it stands beside. The order is the order of application.
 METHODS: Mapping[type[Settings], Callable[[Any], Method]] = {
     BatchNorm: BatchNormMethod,
     Initialisation: InitialisationMethod,
     PseudoNorm: PseudoNormMethod,
+    GradientAmplification: GradientAmplificationMethod,
+    BackwardGradientNorm: BackwardGradientNormMethod,
+    ZNorm: ZNormMethod,
     ClipValue: ClipValueMethod,
     ClipNorm: ClipNormMethod,
 }

@@ -15,7 +15,6 @@ from gradscope.config import (
     Initialisation,
     Mlp,
     PaperCnn,
-    PseudoNorm,
     Resnet,
     Settings,
     method_classes,
@@ -93,9 +92,9 @@ def test_each_model_trains_two_steps_under_each_method_or_refuses_it(
 
 
 def test_all_methods_together_train_and_are_applied_in_the_order_of_the_config() -> None:
-    given = [ClipNorm(), ClipValue(), PseudoNorm(), Initialisation(), BatchNorm()]
+    given = [settings() for settings in reversed(METHODS)]
     assert [type(m) for m in build_methods(given)] == list(METHODS.values())
-    losses = two_steps(Mlp(depth=4, width=8), list(given))
+    losses = two_steps(Mlp(depth=4, width=8), given)
     assert losses[2] < losses[0]
 
 

@@ -28,39 +28,136 @@ def normals(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("per", ["sample", "batch"])
-def test_the_direct_form_equals_the_hand_written_equations(per: str) -> None:
-    """Six layers, tanh in 1..5, softmax cross entropy in 6; tanh 5 and 3 are normalised (Bu et al. 2026, figure 1)."""
-    model = build_model(Mlp(depth=6, width=7), (1, 2, 3), 4, seed=3).double()
-    for method in build_methods([PseudoNorm.model_validate({"every": 2, "per": per})]):
-        model = method.adapt(model, torch.Generator())
-    x, y = normals(5, 1, 2, 3), torch.tensor([0, 3, 1, 2, 0])
-    functional.cross_entropy(model(x), y).backward()
-
-    linears = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    a = [x.flatten(1)]
-    for linear in linears[:-1]:
-        a.append(torch.tanh(a[-1] @ linear.weight.T + linear.bias))
-    logits = a[-1] @ linears[-1].weight.T + linears[-1].bias
-    d = (logits.softmax(1) - functional.one_hot(y, 4)) / len(y)
-    for number in range(6, 0, -1):  # d is the error at z of this layer
-        torch.testing.assert_close(linears[number - 1].weight.grad, d.T @ a[number - 1], rtol=0, atol=1e-12)
-        torch.testing.assert_close(linears[number - 1].bias.grad, d.sum(0), rtol=0, atol=1e-12)
-        if number > 1:
-            derivative = 1 - a[number - 1] ** 2
-            if number - 1 in {5, 3}:
-                mean = (derivative**2).mean(1, keepdim=True) if per == "sample" else (derivative**2).mean()
-                derivative = derivative / mean.sqrt()
-            d = (d @ linears[number - 1].weight) * derivative
+def six_layers(*settings: PseudoNorm, activation: str = "tanh") -> nn.Module:
+    model = build_model(Mlp.model_validate({"depth": 6, "width": 7, "activation": activation}), (1, 2, 3), 4, seed=3)
+    for method in build_methods(settings):
+        model = method.adapt(model.double(), torch.Generator())
+    return model.double()
 
 
-@pytest.mark.parametrize("per", ["sample", "batch"])
-def test_in_a_convolution_the_mean_runs_over_channels_and_pixels(per: str) -> None:
+X, Y = normals(5, 1, 2, 3), torch.tensor([0, 3, 1, 2, 0])
+
+
+def gradients(model: nn.Module) -> list[Tensor]:
+    """dC/dW of each layer, the first at the input; C is the mean cross entropy of the batch (X, Y)."""
+    functional.cross_entropy(model(X), Y).backward()
+    found = [m.weight.grad for m in model.modules() if isinstance(m, nn.Linear)]
+    return [g for g in found if g is not None]
+
+
+def root_mean_square(derivative: Tensor, scope: str) -> Tensor:
+    square = derivative**2
+    return (square.mean(1, keepdim=True) if scope == "sample" else square.mean()).sqrt()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+def test_both_forms_equal_the_hand_written_equations(scope: str, activation: str) -> None:
+    """Six layers, softmax cross entropy in 6; 5 and 3 are the upper layers of the pairs (Bu et al. 2026, figure 1)."""
+    plain = six_layers(activation=activation)
+    w = {n: m.weight.detach() for n, m in enumerate((m for m in plain.modules() if isinstance(m, nn.Linear)), 1)}
+    b = {n: m.bias.detach() for n, m in enumerate((m for m in plain.modules() if isinstance(m, nn.Linear)), 1)}
+    f = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}[activation]
+    slope = {"tanh": lambda y: 1 - y**2, "sigmoid": lambda y: y * (1 - y)}[activation]
+    a = {0: X.flatten(1)}
+    for n in range(1, 6):
+        a[n] = f(a[n - 1] @ w[n].T + b[n])
+    d1 = {n: slope(a[n]) for n in range(1, 6)}
+    normal = {n: d1[n] / root_mean_square(d1[n], scope) for n in (5, 3)}
+    error = {6: ((a[5] @ w[6].T + b[6]).softmax(1) - functional.one_hot(Y, 4)) / len(Y)}
+
+    # the direct form: the chain with norm(f') at 5 and 3
+    c = dict(error)
+    for n in range(5, 0, -1):
+        c[n] = (c[n + 1] @ w[n + 1]) * normal.get(n, d1[n])
+    direct = [c[n].T @ a[n - 1] for n in range(1, 7)]
+
+    # the dual feedback path: local errors d serve the weights, combination errors e go on
+    d = dict(error)
+    d[5] = (d[6] @ w[6]) * d1[5]
+    d[4] = (d[5] @ w[5]) * d1[4]
+    e5 = (d[6] @ w[6]) * normal[5]
+    e4 = (e5 @ w[5]) * d1[4]
+    d[3] = (e4 @ w[4]) * d1[3]
+    d[2] = (d[3] @ w[3]) * d1[2]
+    e3 = (e4 @ w[4]) * normal[3]
+    e2 = (e3 @ w[3]) * d1[2]
+    d[1] = (e2 @ w[2]) * d1[1]
+    dual = [d[n].T @ a[n - 1] for n in range(1, 7)]
+
+    for form, expected in (("direct", direct), ("dual", dual)):
+        settings = PseudoNorm.model_validate({"form": form, "scope": scope})
+        for got, wanted in zip(gradients(six_layers(settings, activation=activation)), expected, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=0, atol=1e-12)
+
+
+def test_with_one_rms_for_the_batch_the_forms_differ_by_the_pairs_rms_in_the_pairs_own_weights() -> None:
+    direct, dual = (
+        gradients(six_layers(PseudoNorm.model_validate({"form": form, "scope": "batch"})))
+        for form in ("direct", "dual")
+    )
+    outputs: list[Tensor] = []
+    model = six_layers()
+    for module in model.modules():
+        if isinstance(module, nn.Tanh):
+            module.register_forward_hook(lambda _, __, y: outputs.append(y.detach()))
+    model(X)
+    r3, r5 = (root_mean_square(1 - outputs[n - 1] ** 2, "batch").item() for n in (3, 5))
+    for one, other, ratio in zip(dual, direct, [1.0, r3, r3, r5, r5, 1.0], strict=True):
+        torch.testing.assert_close(one, ratio * other, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("variant", [1, 2])
+def test_the_forms_agree_below_each_group_of_a_convolutional_network(variant: int, every: int) -> None:
+    """Layer 1 belongs to no group of two; where it belongs to one, the forms differ there by that group's gain."""
+    found = []
+    for form in ("direct", "dual"):
+        model = build_model(PaperCnn.model_validate({"variant": variant}), (3, 8, 8), 4, seed=0).double()
+        settings = PseudoNorm.model_validate({"form": form, "every": every, "scope": "batch"})
+        for method in build_methods([settings]):
+            model = method.adapt(model, torch.Generator())
+        functional.cross_entropy(model(normals(3, 3, 8, 8)), torch.tensor([0, 1, 2])).backward()
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        found.append([m.weight.grad for m in layers])
+    tops = chosen(9, every)
+    for n, (dual, direct) in enumerate(zip(found[1], found[0], strict=True)):
+        ratio = (dual.norm() / direct.norm()).item()
+        torch.testing.assert_close(dual, ratio * direct, rtol=1e-9, atol=1e-15)
+        in_a_group = any(top - every < n <= top for top in tops)
+        assert (ratio < 1 - 1e-6) == in_a_group
+
+
+def test_several_passes_may_go_forward_before_they_go_back() -> None:
+    one, both = six_layers(PseudoNorm(form="dual")), six_layers(PseudoNorm(form="dual"))
+    for x in (X, 3 * X):
+        functional.cross_entropy(one(x), Y).backward()
+    losses = [functional.cross_entropy(both(x), Y) for x in (X, 3 * X)]
+    for loss in losses:
+        loss.backward()
+    for a, b in zip(one.parameters(), both.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("form", ["direct", "dual"])
+def test_gradcheck_of_a_network_passes_without_it_and_fails_with_it(form: str) -> None:
+    def loss(model: nn.Module) -> bool:
+        return torch.autograd.gradcheck(lambda x: functional.cross_entropy(model(x), Y), (x,), raise_exception=False)
+
+    x = (2 * X).requires_grad_()
+    model = six_layers(PseudoNorm.model_validate({"form": form}))
+    assert loss(six_layers())
+    assert not loss(model)
+    assert loss(model.eval())
+
+
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+def test_in_a_convolution_the_mean_runs_over_channels_and_pixels(scope: str) -> None:
     z = normals(3, 2, 4, 5).requires_grad_()
     error = normals(3, 2, 4, 5, seed=1)
-    pseudo_norm(z, TANH, per).backward(error)  # type: ignore[arg-type]
+    pseudo_norm(z, TANH, scope).backward(error)  # type: ignore[arg-type]
     f = 1 - torch.tanh(z.detach()) ** 2
-    mean = torch.stack([(s**2).mean() for s in f]).reshape(3, 1, 1, 1) if per == "sample" else (f**2).mean()
+    mean = torch.stack([(s**2).mean() for s in f]).reshape(3, 1, 1, 1) if scope == "sample" else (f**2).mean()
     torch.testing.assert_close(z.grad, error * f / mean.sqrt(), rtol=1e-12, atol=0)
 
 
@@ -93,10 +190,10 @@ def test_in_eval_mode_the_gradient_is_the_true_one(kind: type[nn.Module]) -> Non
 
 
 @pytest.mark.parametrize("smooth", [TANH, SIGMOID], ids=["tanh", "sigmoid"])
-@pytest.mark.parametrize("per", ["sample", "batch"])
-def test_the_gain_is_at_least_one(smooth: Smooth, per: str) -> None:
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+def test_the_gain_is_at_least_one(smooth: Smooth, scope: str) -> None:
     derivative = smooth.derivative(smooth.function(normals(20, 30) * 4))
-    assert gain(derivative, per).min() >= 1  # type: ignore[arg-type]
+    assert gain(derivative, scope).min() >= 1  # type: ignore[arg-type]
 
 
 def test_the_gain_of_tanh_tends_to_one_at_zero() -> None:
