@@ -26,6 +26,7 @@ STATS_COLUMNS = [
     *("zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead"),
 ]
 _STATS_NUMBERS = STATS_COLUMNS[5:]
+AMPLIFICATION_COLUMNS = ["run", "step", "layer", "name", "depth", "raw_rms", "rms", "amplification", "changed"]
 _RUN = list(RunRow.__table__.columns)
 
 
@@ -210,6 +211,36 @@ def update_ratio(store: Store, run_id: int, layer: int, max_steps: int = 300) ->
     both = update.merge(weight, on="step", suffixes=("_update", "_weight"))
     ratio = both["rms_update"] / both["rms_weight"].where(both["rms_weight"] > 0)
     return pd.DataFrame({"step": both["step"], "ratio": ratio})
+
+
+def amplification(store: Store, run_ids: Iterable[int], max_steps: int = 300) -> pd.DataFrame:
+    """How much stronger each layer's gradient is after clipping and methods than the backward pass left it.
+
+    Amplification = RMS(gradient) / RMS(raw gradient): above 1 it was strengthened, below 1 it was clipped. A raw
+    gradient is stored only where it differs, so a layer without one has an amplification of exactly 1. What acts inside
+    the backward pass (pseudo-normalising) has changed the raw gradient already and does not show here.
+
+    Args:
+        store: to be read.
+        run_ids: of the runs.
+        max_steps: to which the recorded steps of each run are thinned.
+
+    Columns: run, step, layer, name, depth (0..1), raw_rms and rms (nats per unit weight, NaN = unknown), amplification
+    (NaN = unknown, or the raw gradient is 0), changed (whether it was treated).
+    """
+    frames = [_amplification(store, run_id, max_steps) for run_id in run_ids]
+    filled = [frame for frame in frames if not frame.empty]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=AMPLIFICATION_COLUMNS)
+
+
+def _amplification(store: Store, run_id: int, max_steps: int) -> pd.DataFrame:
+    treated = layer_map(store, run_id, Kind.GRADIENT, max_steps)
+    raw = layer_map(store, run_id, Kind.RAW_GRADIENT, max_steps)[["step", "layer", "rms"]]
+    both = treated.merge(raw.rename(columns={"rms": "raw_rms"}), on=["step", "layer"], how="left", indicator="found")
+    changed = both["found"] == "both"
+    raw_rms = both["raw_rms"].where(changed, both["rms"])
+    ratio = both["rms"] / raw_rms.where(raw_rms > 0)
+    return both.assign(raw_rms=raw_rms, amplification=ratio, changed=changed)[AMPLIFICATION_COLUMNS]
 
 
 def histograms(

@@ -275,3 +275,18 @@ def test_a_layer_or_kind_that_is_not_there_is_said_so(store, new_run):
         reader.histograms(7)
     with pytest.raises(ValueError, match="kind 'grad' is unknown; use one of gradient, raw_gradient, signal"):
         reader.layer_stats(["grad"])
+
+
+def test_amplification_is_the_treated_gradient_over_the_raw_one(store, new_run, stats):
+    run_id, other = new_run(layers=3), new_run(layers=1)
+    raw = Kind.RAW_GRADIENT
+    treated = [stats(0, layer, rms=rms) for layer, rms in enumerate([0.5, 2.0, None])]
+    add(store, run_id, stats=[*treated, stats(0, 0, raw, rms=0.125), stats(10, 0, rms=0.5), stats(10, 1, rms=0.0)])
+    add(store, run_id, stats=[stats(20, 0, rms=0.5), stats(20, 0, raw, n=0, rms=None), stats(20, 1, raw, rms=0.0)])
+    found = read.amplification(store, [run_id, other]).set_index(["step", "layer"])
+    assert found.columns.tolist() == ["run", "name", "depth", "raw_rms", "rms", "amplification", "changed"]
+    assert found.loc[(0, 0), ["raw_rms", "rms", "amplification", "changed"]].tolist() == [0.125, 0.5, 4.0, True]
+    assert found.loc[(0, 1), ["raw_rms", "rms", "amplification", "changed"]].tolist() == [2.0, 2.0, 1.0, False]
+    assert found["amplification"].isna().tolist() == [False, False, True, False, True, True]
+    assert found.loc[(20, 0), "changed"]
+    assert read.amplification(store, [other]).columns.tolist() == read.AMPLIFICATION_COLUMNS
