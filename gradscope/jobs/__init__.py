@@ -1,20 +1,18 @@
-"""Jobs: runs queued, started, stopped, resumed and deleted, each in a process of its own. No torch here."""
+"""Jobs: runs queued, started, stopped, resumed and deleted, each in a process of its own. No torch here.
+
+What every page needs is here; who serves the queue imports `gradscope.jobs.supervisor`, who wants a config as a command
+`gradscope.jobs.command`.
+"""
 
 from gradscope.jobs.actions import create, delete, ensure_supervisor, log_tail, reap, resume, stop, submit
-from gradscope.jobs.command import command_line
-from gradscope.jobs.slots import find_slots
-from gradscope.jobs.supervisor import supervise
 
 __all__ = [
-    "command_line",
     "create",
     "delete",
     "ensure_supervisor",
-    "find_slots",
     "log_tail",
     "reap",
     "resume",
     "stop",
     "submit",
-    "supervise",
 ]

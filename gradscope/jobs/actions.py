@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradscope.config import RunConfig
 from gradscope.errors import JobError
 from gradscope.jobs import log
 from gradscope.jobs.lock import is_held
@@ -19,11 +19,14 @@ from gradscope.paths import supervisor_lock, supervisor_log
 from gradscope.records import LOST_AFTER_SECONDS, Status
 from gradscope.store import Store, read, write
 
+if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
+    from gradscope.config import RunConfig
+
 _STARTING_SECONDS = 5.0
 """A supervisor that we started so recently may not hold its lock yet."""
 
 
-def create(store: Store, config: RunConfig, name: str, *, status: Status, tags: Sequence[str] = ()) -> int:
+def create(store: Store, config: "RunConfig", name: str, *, status: Status, tags: Sequence[str] = ()) -> int:
     """Add a run that is to be trained, with an empty folder; returns its id."""
     values = _from_anywhere(config).model_dump(mode="json")
     run_id = write.create_run(store, name=name, source="train", config=values, status=status, tags=tags)
@@ -31,7 +34,7 @@ def create(store: Store, config: RunConfig, name: str, *, status: Status, tags: 
     return run_id
 
 
-def _from_anywhere(config: RunConfig) -> RunConfig:
+def _from_anywhere(config: "RunConfig") -> "RunConfig":
     """The config with its data's path made absolute: the run's process may have another working folder."""
     path = getattr(config.data, "path", "")
     if not path:
@@ -45,7 +48,7 @@ def _set_aside(folder: Path) -> None:
         folder.rename(folder.with_name(f"{folder.name}.left-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
 
 
-def submit(store: Store, config: RunConfig, name: str, tags: Sequence[str] = ()) -> int:
+def submit(store: Store, config: "RunConfig", name: str, tags: Sequence[str] = ()) -> int:
     """Queue a run and see to it that somebody serves the queue; returns the run's id at once.
 
     Raises:

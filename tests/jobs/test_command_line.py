@@ -23,7 +23,7 @@ from gradscope.config import (
     StepDecay,
     Train,
 )
-from gradscope.jobs import command_line
+from gradscope.jobs.command import command_line
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 
