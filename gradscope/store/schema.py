@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0001"
+VERSION = "0002"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -173,3 +173,17 @@ class HistogramRow(Base):
     layer: Mapped[int]
     kind: Mapped[str]
     counts: Mapped[bytes]
+
+
+class GainRow(Base):
+    """By what a method changed the back-propagated error at a layer, at one step."""
+
+    __tablename__ = "gains"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    layer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    gain: Mapped[float | None]
+    share_above_one: Mapped[float | None]

@@ -16,6 +16,7 @@ from gradscope.paths import is_url
 from gradscope.records import (
     LOST_AFTER_SECONDS,
     Batch,
+    Gain,
     Layer,
     LayerStats,
     Metric,
@@ -27,7 +28,7 @@ from gradscope.records import (
 )
 from gradscope.store import read
 from gradscope.store.engine import Store
-from gradscope.store.schema import HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,7 @@ def append(store: Store, run_id: int, batch: Batch) -> Wishes:
         _put(connection, StatsRow, [_stats_row(run_id, s) for s in batch.stats])
         histograms = [_histogram_row(run_id, s) for s in batch.stats if s.histogram is not None]
         _put(connection, HistogramRow, histograms)
+        _put(connection, GainRow, [_gain_row(run_id, g) for g in batch.gains])
     return Wishes(stop=bool(reply[0]), deleted=False)
 
 
@@ -200,6 +202,10 @@ def _histogram_row(run_id: int, stats: LayerStats) -> dict[str, Any]:
     return {"run_id": run_id, "step": stats.step, "layer": stats.layer, "kind": stats.kind, "counts": stats.histogram}
 
 
+def _gain_row(run_id: int, gain: Gain) -> dict[str, Any]:
+    return {"run_id": run_id, **asdict(gain)}
+
+
 def results(store: Store, run_id: int, found: Results) -> None:
     """Note what the training is worth so far; None leaves what was there."""
     _change(store, run_id, **{name: value for name, value in asdict(found).items() if value is not None})
@@ -246,7 +252,7 @@ def requeue(store: Store, run_id: int) -> None:
 def rewind(store: Store, run_id: int, step: int) -> None:
     """Forget what was recorded after a step: a resumed run goes through those steps again."""
     with store.writer.begin() as connection:
-        for table in (StatsRow, HistogramRow, MetricRow):
+        for table in (StatsRow, HistogramRow, MetricRow, GainRow):
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
             _changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
