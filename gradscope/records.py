@@ -232,3 +232,32 @@ class Run:
     recorder_seconds: float
     revision: int
     """Goes up with every change of the run; half of the cache key of a read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something computed on a run beside its training, such as its accuracy under noise."""
+
+    id: int
+    run_id: int
+    kind: str
+    """What is computed; a name in `gradscope.tasks.registry`."""
+    settings: dict[str, object]
+    """How; enough to compute it again."""
+    status: Status
+    """As a run's, without diverged."""
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    heartbeat: datetime | None
+    done: int
+    """Parts that are computed, of whatever the kind counts."""
+    total: int | None
+    """Parts in all; None as long as nobody knows."""
+    phase: str | None
+    """What the task is doing in a word or two."""
+    stop_requested: bool
+    error: str | None
+    """Why it failed, one sentence."""
+    host: str | None
+    pid: int | None

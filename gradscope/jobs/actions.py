@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from gradscope.errors import JobError
 from gradscope.jobs import log
 from gradscope.jobs.lock import is_held
+from gradscope.jobs.queues import store_arguments
 from gradscope.jobs.slots import wished_slots
-from gradscope.jobs.worker import child_variables, store_arguments
+from gradscope.jobs.worker import child_variables
 from gradscope.paths import supervisor_lock, supervisor_log
 from gradscope.records import LOST_AFTER_SECONDS, Status
-from gradscope.store import Store, read, write
+from gradscope.store import Store, read, read_tasks, write, write_tasks
 
 if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
     from gradscope.config import RunConfig
@@ -93,7 +94,7 @@ def delete(store: Store, run_id: int) -> None:
     """Remove a run: its records and its folder.
 
     Raises:
-        RunNotFound, JobError: there is no such run, or it is at work.
+        RunNotFound, JobError: there is no such run, or it or a task on it is at work.
     """
     read.run(store, run_id)
     write.delete(store, run_id)
@@ -104,16 +105,19 @@ def delete(store: Store, run_id: int) -> None:
 
 
 def reap(store: Store) -> list[int]:
-    """Mark the runs that no longer say that they live, and wake the queue if somebody waits; returns the lost ones.
+    """Mark what no longer says that it lives, and wake the queues if somebody waits; returns the lost runs.
 
     Cheap enough for every refresh of a page: writes only if there is something to write.
     """
     if store.read_only:
         return []
-    unfinished = read.unfinished(store)
-    if Status.QUEUED in unfinished.values():
+    unfinished, tasks = read.unfinished(store), read_tasks.unfinished(store)
+    if Status.QUEUED in {*unfinished.values(), *tasks.values()}:
         ensure_supervisor(store)
     stale = datetime.now(UTC) - timedelta(seconds=LOST_AFTER_SECONDS)
+    pulses = [read_tasks.task(store, task_id).heartbeat for task_id, status in tasks.items() if status.is_alive]
+    if any(pulse is not None and pulse < stale for pulse in pulses):
+        write_tasks.mark_lost(store)
     beats = [read.run(store, run_id).heartbeat for run_id, status in unfinished.items() if status.is_alive]
     return write.mark_lost(store) if any(beat is not None and beat < stale for beat in beats) else []
 

@@ -28,7 +28,7 @@ from gradscope.records import (
 )
 from gradscope.store import read
 from gradscope.store.engine import Store
-from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow, TaskRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +265,12 @@ def delete(store: Store, run_id: int) -> None:
         status = _status(connection, store, run_id)
         if status.is_alive:
             raise JobError(f"run {run_id} is {status}; stop it before you delete it")
+        alive = [s for s in Status if s.is_alive]
+        task_id = connection.execute(
+            select(TaskRow.id).where(TaskRow.run_id == run_id, TaskRow.status.in_(alive))
+        ).scalar()
+        if task_id is not None:
+            raise JobError(f"task {task_id} is at work on run {run_id}; stop it before you delete the run")
         connection.execute(sql_delete(RunRow).where(RunRow.id == run_id))
 
 
