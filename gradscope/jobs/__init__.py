@@ -1,7 +1,7 @@
 """Jobs: runs and tasks on runs, queued, started, stopped, each in a process of its own. No torch here.
 
-What every page needs is here; who serves the queues imports `gradscope.jobs.supervisor`, who wants a config as a command
-`gradscope.jobs.command`.
+What every page needs is here; who serves the queues imports `gradscope.jobs.supervisor`, who wants a config as a
+command `gradscope.jobs.command`.
 """
 
 from gradscope.jobs.actions import create, delete, ensure_supervisor, log_tail, reap, resume, stop, submit
