@@ -4,15 +4,19 @@ A task is a row of the table `tasks`: a kind, a run, settings. It waits in a que
 that `gradscope perform TASK` starts (`gradscope.tasks`), tells how far it is, and can be stopped.
 """
 
-from gradscope.config import TaskSettings, name_of
+from typing import TYPE_CHECKING
+
 from gradscope.errors import JobError
 from gradscope.jobs import log
 from gradscope.jobs.actions import ensure_supervisor
 from gradscope.records import Status
 from gradscope.store import Store, read, read_tasks, write_tasks
 
+if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
+    from gradscope.config import TaskSettings
 
-def submit_task(store: Store, run_id: int, settings: TaskSettings) -> int:
+
+def submit_task(store: Store, run_id: int, settings: "TaskSettings") -> int:
     """Queue a task on a run; returns its id at once, or that of an unfinished one that computes the same.
 
     Raises:
@@ -24,14 +28,15 @@ def submit_task(store: Store, run_id: int, settings: TaskSettings) -> int:
     return task_id
 
 
-def create_task(store: Store, run_id: int, settings: TaskSettings, *, status: Status) -> int:
+def create_task(store: Store, run_id: int, settings: "TaskSettings", *, status: Status) -> int:
     """Add a task on a run that somebody else performs; otherwise as `submit_task`."""
     name = read.run(store, run_id).name
     if not store.paths(run_id).model.exists():
         raise JobError(
             f"run {run_id} ({name}) has no checkpoint to work on; train it with GradScope for at least one epoch"
         )
-    return write_tasks.create(store, run_id, name_of(settings), settings.model_dump(mode="json"), status=status)
+    values = settings.model_dump(mode="json")
+    return write_tasks.create(store, run_id, values["name"], values, status=status)
 
 
 def stop_task(store: Store, task_id: int) -> Status:
