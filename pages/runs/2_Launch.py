@@ -167,5 +167,5 @@ with plan_place:
         difference(chosen, planned[0][1])
 if planned:
     with form_place, st.expander("The same as a command", icon=":material/terminal:"):
-        lines = [command_line(config, name) for name, config in planned[:10]]
+        lines = [command_line(config, name, store) for name, config in planned[:10]]
         st.code("\n".join(lines), language="bash", wrap_lines=True)

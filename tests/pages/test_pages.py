@@ -2,8 +2,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import PAGES
-from stores import STORIES, add, fill
+from stores import PAGES, STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
 from gradscope.records import Status
