@@ -5,6 +5,7 @@
     +-- DataError            pictures or labels that cannot be trained on
     +-- RecorderError        a model that cannot be watched
     +-- CheckpointError      a checkpoint that is absent, torn or of another model
+    +-- AttributionError     a network that an attribution method cannot explain
     +-- JobError             a run that cannot be started, stopped, resumed or deleted now
     +-- ExchangeError        records of another program that cannot be imported, or a run that cannot be exported
     +-- StoreError           a store that cannot be used
@@ -14,7 +15,6 @@
         +-- StoreTooNew      written by a newer GradScope
         +-- StoreReadOnly    may be read, not written
         +-- RunNotFound      no run of that id
-            +-- TaskNotFound no task of that id
 
 A message is one sentence that says what was given, what is allowed and what to do. The command line prints it on
 stderr and exits with 2; a page shows it in place of its picture.
@@ -39,6 +39,10 @@ class RecorderError(GradScopeError, RuntimeError):
 
 class CheckpointError(GradScopeError, RuntimeError):
     """A checkpoint that is absent, torn or of another model."""
+
+
+class AttributionError(GradScopeError, RuntimeError):
+    """A network that an attribution method cannot explain; a sentence instead of a wrong picture."""
 
 
 class JobError(GradScopeError, RuntimeError):
@@ -79,7 +83,3 @@ class RunNotFound(StoreError, KeyError):
     def __str__(self) -> str:
         """The sentence itself; KeyError alone would show it in quotes."""
         return str(self.args[0])
-
-
-class TaskNotFound(RunNotFound):
-    """The store holds no task of that id."""

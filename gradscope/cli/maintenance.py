@@ -18,12 +18,12 @@ def migrate(store: StoreOption = None) -> None:
     typer.echo(f"{store_name(store)} is up to date{kept}")
 
 
-@app.command("supervise", hidden=True)
-def serve_queue(store: StoreOption = None) -> None:
+@app.command(hidden=True)
+def supervise(store: StoreOption = None) -> None:
     """Serve the queue of the store until it is empty."""
     import logging
 
-    from gradscope.jobs.supervisor import supervise
+    from gradscope import jobs
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
-    supervise(open_named(store))
+    jobs.supervise(open_named(store))

@@ -1,6 +1,5 @@
 """`gradscope ui`."""
 
-import gc
 from typing import Annotated
 
 import typer
@@ -14,8 +13,9 @@ def ui(
     port: Annotated[int, typer.Option(help="Port of the dashboard.", min=1, max=65_535)] = 8501,
 ) -> None:
     """Open the dashboard."""
-    # most of a start is imports, and a fifth of their time the garbage collector's, which finds nothing to collect yet
-    gc.disable()
+    from gradscope.jobs import reap
     from gradscope.serve import serve
 
-    serve(open_named(store, create=True), port)
+    opened = open_named(store, create=True)
+    reap(opened)
+    serve(opened, port)
