@@ -40,6 +40,14 @@ navigation = st.navigation(
                 "pages/compare/1_Compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
         ],
+        "Methods": [
+            st.Page(
+                "pages/methods/1_Pseudo_normalisation.py",
+                title="Pseudo-normalisation",
+                icon=":material/healing:",
+                url_path="pseudo_normalisation",
+            ),
+        ],
     }
 )
 

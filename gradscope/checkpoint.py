@@ -4,6 +4,7 @@ Each file is written under another name and then renamed, so that a reader, or a
 half a file. The file for resuming carries the weights once more: it is whole by itself, whatever became of the other.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.errors import CheckpointError
@@ -56,16 +58,42 @@ def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer) -> Position:
         CheckpointError: the file is torn or of another model; nothing was changed.
     """
     state = _read(paths.resume)
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        reasons = " ".join(line.strip() for line in str(error).splitlines()[1:])
-        raise CheckpointError(
-            f"the checkpoint {paths.resume} is of another model ({reasons}); start a new run"
-        ) from error
+    _put_weights(paths.resume, model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     return Position(**state["position"])
+
+
+def load_weights(paths: RunPaths, model: nn.Module) -> int:
+    """Give the network the weights of the last checkpoint; returns the optimiser steps they took.
+
+    Raises:
+        CheckpointError: there is no checkpoint, it is torn or of another model; nothing was changed.
+    """
+    try:
+        with safe_open(paths.model, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
+            step = int(file.metadata()["step"])
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {paths.model}; train the run for at least one epoch") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"the checkpoint {paths.model} cannot be read ({error}); start a new run") from error
+    _put_weights(paths.model, model, weights)
+    return step
+
+
+def weights_hash(paths: RunPaths) -> str:
+    """BLAKE2b hash of the last checkpoint's weights, 32 hexadecimal digits: equal hashes, equal networks."""
+    with paths.model.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _put_weights(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reasons = " ".join(line.strip() for line in str(error).splitlines()[1:])
+        raise CheckpointError(f"the checkpoint {path} is of another model ({reasons}); start a new run") from error
 
 
 def _read(path: Path) -> dict[str, Any]:  # Any: what torch.save keeps

@@ -15,6 +15,7 @@
         +-- StoreTooNew      written by a newer GradScope
         +-- StoreReadOnly    may be read, not written
         +-- RunNotFound      no run of that id
+            +-- TaskNotFound no task of that id
 
 A message is one sentence that says what was given, what is allowed and what to do. The command line prints it on
 stderr and exits with 2; a page shows it in place of its picture.
@@ -83,3 +84,7 @@ class RunNotFound(StoreError, KeyError):
     def __str__(self) -> str:
         """The sentence itself; KeyError alone would show it in quotes."""
         return str(self.args[0])
+
+
+class TaskNotFound(RunNotFound):
+    """The store holds no task of that id."""

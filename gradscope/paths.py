@@ -51,25 +51,34 @@ def data_folder() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunPaths:
-    """Everything a run leaves on disk, below `runs/<id>/`."""
+class ProcessPaths:
+    """What a process of the queue leaves on disk."""
 
     folder: Path
+
+    @property
+    def log(self) -> Path:
+        """What the process printed, standard output and error together."""
+        return self.folder / "log.txt"
+
+    @property
+    def worker(self) -> Path:
+        """Which process is at work: its id, its birth and its slot, for a supervisor that was started anew."""
+        return self.folder / "worker.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaths(ProcessPaths):
+    """Everything a run leaves on disk, below `runs/<id>/`."""
 
     @classmethod
     def of(cls, store: str, run_id: int) -> "RunPaths":
         """The paths of a run of a store."""
         return cls(folder=runs_folder(store) / str(run_id))
 
-    @property
-    def log(self) -> Path:
-        """What the run's process printed, standard output and error together."""
-        return self.folder / "log.txt"
-
-    @property
-    def worker(self) -> Path:
-        """Which process trains the run: its id, its birth and its slot, for a supervisor that was started anew."""
-        return self.folder / "worker.json"
+    def task(self, task_id: int) -> ProcessPaths:
+        """The paths of a task on the run, below `runs/<id>/tasks/<task>/`."""
+        return ProcessPaths(folder=self.folder / "tasks" / str(task_id))
 
     @property
     def model(self) -> Path:

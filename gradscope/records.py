@@ -106,6 +106,20 @@ class LayerStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gain:
+    """By what a method changed the back-propagated error at a layer, at one step."""
+
+    step: int
+    layer: int
+    method: str
+    """Name of its settings class, such as pseudo_norm."""
+    gain: float | None
+    """Mean over the samples of what the error was multiplied by; 1 / RMS(f') of pseudo_norm. None = not finite."""
+    share_above_one: float | None = None
+    """Share in 0..1 of the derivatives f' that exceed 1 after normalisation; None for methods without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """One value of a named curve."""
 
@@ -137,11 +151,17 @@ class Batch:
 
     stats: tuple[LayerStats, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    gains: tuple[Gain, ...] = ()
     progress: Progress | None = None
     lost_rows: int = 0
     """Rows the recorder had to drop since the last batch."""
     recorder_seconds: float = 0.0
     """Time the training thread spent recording since the last batch."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows it takes in the store."""
+        return len(self.stats) + len(self.metrics) + len(self.gains)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,3 +232,32 @@ class Run:
     recorder_seconds: float
     revision: int
     """Goes up with every change of the run; half of the cache key of a read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something computed on a run beside its training, such as its accuracy under noise."""
+
+    id: int
+    run_id: int
+    kind: str
+    """What is computed; a name in `gradscope.tasks.registry`."""
+    settings: dict[str, object]
+    """How; enough to compute it again."""
+    status: Status
+    """As a run's, without diverged."""
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    heartbeat: datetime | None
+    done: int
+    """Parts that are computed, of whatever the kind counts."""
+    total: int | None
+    """Parts in all; None as long as nobody knows."""
+    phase: str | None
+    """What the task is doing in a word or two."""
+    stop_requested: bool
+    error: str | None
+    """Why it failed, one sentence."""
+    host: str | None
+    pid: int | None

@@ -1,6 +1,7 @@
-"""Serving the dashboard: the Streamlit server in place of this process."""
+"""Serving the dashboard: this process becomes the Streamlit server."""
 
 import os
+import runpy
 import socket
 import sys
 from pathlib import Path
@@ -13,14 +14,6 @@ from gradscope.paths import STORE_VARIABLE, is_url
 from gradscope.store import Store
 
 ADDRESS = "127.0.0.1"
-# Streamlit takes a folder called pages for one of its older, flat kind until app.py has run once, and answers every
-# address but the first page's with "Page not found" until then
-_START = """
-from streamlit.runtime.pages_manager import PagesManager
-from streamlit.web.cli import main
-PagesManager.uses_pages_directory = False
-main()
-"""
 DEFAULT_PORT = 8501
 _PORTS_TO_TRY = 100
 
@@ -34,7 +27,11 @@ def serve(store: Store, port: int = DEFAULT_PORT) -> NoReturn:
     typer.echo(f"GradScope is at http://{ADDRESS}:{found} (Ctrl-C closes it; runs go on)")
     name = store.name if is_url(store.name) else str(Path(store.name).absolute())
     sys.stdout.flush()
-    os.execve(sys.executable, _command(app, found), {**os.environ, STORE_VARIABLE: name})
+    os.environ[STORE_VARIABLE] = name
+    sys.path.insert(0, str(app.parent))
+    sys.argv = ["streamlit", "run", str(app), *_options(found)]
+    runpy.run_module("pages.frame.start", run_name="__main__")
+    sys.exit()
 
 
 def _app() -> Path:
@@ -46,7 +43,7 @@ def _app() -> Path:
     return app
 
 
-def _command(app: Path, port: int) -> list[str]:
+def _options(port: int) -> list[str]:
     options = {
         "server.headless": "true",
         "server.address": ADDRESS,
@@ -56,8 +53,7 @@ def _command(app: Path, port: int) -> list[str]:
         "client.toolbarMode": "viewer",
         "logger.hideWelcomeMessage": "true",
     }
-    given = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-c", _START, "run", str(app), *given]
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
 def free_port(wished: int) -> int:

@@ -99,6 +99,74 @@ def shown(name: str) -> Iterator[Bar | Lines]:
         display.close()
 
 
+class SeenTask(Protocol):
+    """What is shown of `gradscope.tasks.report.TaskProgress`, which would bring torch along."""
+
+    @property
+    def done(self) -> int:
+        """Parts done."""
+
+    @property
+    def total(self) -> int | None:
+        """Parts in all."""
+
+    @property
+    def phase(self) -> str:
+        """What it does."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None before the first part is done."""
+
+
+class TaskBar:
+    """A bar that fills with a task's parts, with the time left."""
+
+    def __init__(self, name: str) -> None:
+        width = shutil.get_terminal_size().columns - 1  # as in Bar
+        layout = "{desc:<24} {percentage:3.0f}% |{bar}| {postfix}"
+        self._bar: tqdm[NoReturn] = tqdm(desc=name, ncols=width, nrows=20, bar_format=layout)
+
+    def __call__(self, progress: SeenTask) -> None:
+        """Show where the task is."""
+        self._bar.total, self._bar.n = progress.total, progress.done
+        left = f", {duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        self._bar.set_postfix_str(f"{progress.phase}{left}", refresh=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+class TaskLines:
+    """A line for each tenth of a task."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tenth = -1
+
+    def __call__(self, progress: SeenTask) -> None:
+        """Show where the task is, if there is something new to tell."""
+        tenth = 10 * progress.done // progress.total if progress.total else 0
+        if tenth > self._tenth:
+            self._tenth = tenth
+            of = f"/{progress.total}" if progress.total else ""
+            typer.echo(f"{self._name}  {progress.phase}  {progress.done}{of}")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def shown_task(name: str) -> Iterator[TaskBar | TaskLines]:
+    """What shows the progress of a task here."""
+    display = TaskBar(name) if sys.stderr.isatty() else TaskLines(name)
+    try:
+        yield display
+    finally:
+        display.close()
+
+
 def _numbers(progress: Seen) -> list[str]:
     known = [progress.phase] if progress.phase != "training" else []
     if progress.loss is not None:

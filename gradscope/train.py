@@ -1,11 +1,8 @@
 """Training a run of the store to its end: the loop, and what stands around it."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,12 +14,12 @@ from gradscope import checkpoint
 from gradscope.checkpoint import Position
 from gradscope.config import RunConfig, parse_config
 from gradscope.data import Dataset, Split, Transform, augmenter, batches, load, normaliser
-from gradscope.errors import ConfigError, GradScopeError
 from gradscope.evaluate.accuracy import accuracy
 from gradscope.methods import Method, Objective, build_methods, objective_of
 from gradscope.models import build_model
 from gradscope.optimizers import build_optimizer
 from gradscope.paths import RunPaths
+from gradscope.process import cause_of, pick_device, stopped_by_signals
 from gradscope.recorder.nonfinite import locate_nonfinite
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.session import Session
@@ -67,7 +64,7 @@ def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -
     config = parse_config(read.run(store, run_id).config)
     run = Session.attach(store, run_id)
     try:
-        with _stopped_by_signals(run):
+        with stopped_by_signals(run.request_stop):
             status = Training(config, run, store, on_progress or (lambda _: None)).to_the_end()
     except _StoppedWhileLoading:
         status = Status.STOPPED
@@ -76,35 +73,6 @@ def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -
         raise
     run.finish(status)
     return status
-
-
-def cause_of(error: BaseException) -> str:
-    """One sentence for the runs table."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return "the GPU's memory is full; choose a smaller batch_size, width or depth, or end other runs on this GPU"
-    text = str(error).strip()
-    return text if isinstance(error, GradScopeError) else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-@contextmanager
-def _stopped_by_signals(run: Session) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for a checkpoint and an orderly end; a second one ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may take signals; others are stopped through the store
-        return
-    before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGINT)}
-
-    def stop(sign: int, _: object) -> None:
-        run.request_stop()
-        signal.signal(sign, before[signal.Signals(sign)])
-
-    for sign in before:
-        signal.signal(sign, stop)
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
 
 
 class _StoppedWhileLoading(Exception):
@@ -320,15 +288,3 @@ class Training:
         if not self.step or not self.total_steps:
             return None
         return self.run.seconds / self.step * (self.total_steps - self.step)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes a GPU where there is one. ConfigError when it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind, _, index = name.partition(":")
-    if not there[kind] or (index and int(index) >= torch.cuda.device_count()):
-        usable = ", ".join(d for d, usable in there.items() if usable)
-        raise ConfigError(f"train.device {name!r} is not on this machine; use auto or one of {usable}")
-    return torch.device(name)

@@ -10,9 +10,10 @@ from gradscope.config import RunConfig
 from gradscope.errors import ConfigError, DataError
 from gradscope.overrides import with_overrides
 from gradscope.presets import preset
+from gradscope.process import pick_device
 from gradscope.records import Batch, Kind, Metric, Status
 from gradscope.store import open_store, read, write
-from gradscope.train import pick_device, train
+from gradscope.train import train
 
 
 @pytest.fixture

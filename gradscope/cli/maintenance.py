@@ -18,12 +18,12 @@ def migrate(store: StoreOption = None) -> None:
     typer.echo(f"{store_name(store)} is up to date{kept}")
 
 
-@app.command(hidden=True)
-def supervise(store: StoreOption = None) -> None:
+@app.command("supervise", hidden=True)
+def serve_queue(store: StoreOption = None) -> None:
     """Serve the queue of the store until it is empty."""
     import logging
 
-    from gradscope import jobs
+    from gradscope.jobs.supervisor import supervise
 
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
-    jobs.supervise(open_named(store))
+    supervise(open_named(store))

@@ -52,7 +52,8 @@ from gradscope.config.schedules import (
     StepDecay,
     schedule_classes,
 )
-from gradscope.config.settings import Activation, Settings
+from gradscope.config.settings import Activation, Settings, name_of
+from gradscope.config.tasks import TaskSettings
 from gradscope.config.train import Record, Train
 
 __all__ = [
@@ -98,12 +99,14 @@ __all__ = [
     "Shapes",
     "StepDecay",
     "Svhn",
+    "TaskSettings",
     "Train",
     "ZNorm",
     "data_classes",
     "explain",
     "method_classes",
     "model_classes",
+    "name_of",
     "optimizer_classes",
     "parse_config",
     "schedule_classes",

@@ -1,20 +1,23 @@
-"""Jobs: runs queued, started, stopped, resumed and deleted, each in a process of its own. No torch here."""
+"""Jobs: runs and tasks on runs, queued, started, stopped, each in a process of its own. No torch here.
+
+What every page needs is here; who serves the queues imports `gradscope.jobs.supervisor`, who wants a config as a
+command `gradscope.jobs.command`.
+"""
 
 from gradscope.jobs.actions import create, delete, ensure_supervisor, log_tail, reap, resume, stop, submit
-from gradscope.jobs.command import command_line
-from gradscope.jobs.slots import find_slots
-from gradscope.jobs.supervisor import supervise
+from gradscope.jobs.tasks import create_task, stop_task, submit_task, task_log_tail
 
 __all__ = [
-    "command_line",
     "create",
+    "create_task",
     "delete",
     "ensure_supervisor",
-    "find_slots",
     "log_tail",
     "reap",
     "resume",
     "stop",
+    "stop_task",
     "submit",
-    "supervise",
+    "submit_task",
+    "task_log_tail",
 ]

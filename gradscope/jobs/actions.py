@@ -8,22 +8,26 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradscope.config import RunConfig
 from gradscope.errors import JobError
 from gradscope.jobs import log
 from gradscope.jobs.lock import is_held
+from gradscope.jobs.queues import store_arguments
 from gradscope.jobs.slots import wished_slots
-from gradscope.jobs.worker import child_variables, store_arguments
+from gradscope.jobs.worker import child_variables
 from gradscope.paths import supervisor_lock, supervisor_log
 from gradscope.records import LOST_AFTER_SECONDS, Status
-from gradscope.store import Store, read, write
+from gradscope.store import Store, read, read_tasks, write, write_tasks
+
+if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
+    from gradscope.config import RunConfig
 
 _STARTING_SECONDS = 5.0
 """A supervisor that we started so recently may not hold its lock yet."""
 
 
-def create(store: Store, config: RunConfig, name: str, *, status: Status, tags: Sequence[str] = ()) -> int:
+def create(store: Store, config: "RunConfig", name: str, *, status: Status, tags: Sequence[str] = ()) -> int:
     """Add a run that is to be trained, with an empty folder; returns its id."""
     values = _from_anywhere(config).model_dump(mode="json")
     run_id = write.create_run(store, name=name, source="train", config=values, status=status, tags=tags)
@@ -31,7 +35,7 @@ def create(store: Store, config: RunConfig, name: str, *, status: Status, tags: 
     return run_id
 
 
-def _from_anywhere(config: RunConfig) -> RunConfig:
+def _from_anywhere(config: "RunConfig") -> "RunConfig":
     """The config with its data's path made absolute: the run's process may have another working folder."""
     path = getattr(config.data, "path", "")
     if not path:
@@ -45,7 +49,7 @@ def _set_aside(folder: Path) -> None:
         folder.rename(folder.with_name(f"{folder.name}.left-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
 
 
-def submit(store: Store, config: RunConfig, name: str, tags: Sequence[str] = ()) -> int:
+def submit(store: Store, config: "RunConfig", name: str, tags: Sequence[str] = ()) -> int:
     """Queue a run and see to it that somebody serves the queue; returns the run's id at once.
 
     Raises:
@@ -90,7 +94,7 @@ def delete(store: Store, run_id: int) -> None:
     """Remove a run: its records and its folder.
 
     Raises:
-        RunNotFound, JobError: there is no such run, or it is at work.
+        RunNotFound, JobError: there is no such run, or it or a task on it is at work.
     """
     read.run(store, run_id)
     write.delete(store, run_id)
@@ -101,16 +105,19 @@ def delete(store: Store, run_id: int) -> None:
 
 
 def reap(store: Store) -> list[int]:
-    """Mark the runs that no longer say that they live, and wake the queue if somebody waits; returns the lost ones.
+    """Mark what no longer says that it lives, and wake the queues if somebody waits; returns the lost runs.
 
     Cheap enough for every refresh of a page: writes only if there is something to write.
     """
     if store.read_only:
         return []
-    unfinished = read.unfinished(store)
-    if Status.QUEUED in unfinished.values():
+    unfinished, tasks = read.unfinished(store), read_tasks.unfinished(store)
+    if Status.QUEUED in {*unfinished.values(), *tasks.values()}:
         ensure_supervisor(store)
     stale = datetime.now(UTC) - timedelta(seconds=LOST_AFTER_SECONDS)
+    pulses = [read_tasks.task(store, task_id).heartbeat for task_id, status in tasks.items() if status.is_alive]
+    if any(pulse is not None and pulse < stale for pulse in pulses):
+        write_tasks.mark_lost(store)
     beats = [read.run(store, run_id).heartbeat for run_id, status in unfinished.items() if status.is_alive]
     return write.mark_lost(store) if any(beat is not None and beat < stale for beat in beats) else []
 

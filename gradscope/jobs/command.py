@@ -2,18 +2,26 @@
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from gradscope.config import CHOICES, RunConfig, method_classes
+from gradscope.paths import DEFAULT_STORE, is_url
 from gradscope.presets import PRESETS
+from gradscope.store import Store
 
 _SHORT = {"train.epochs": "--epochs", "train.seed": "--seed"}
 
 
-def command_line(config: RunConfig, name: str) -> str:
+def command_line(config: RunConfig, name: str, store: Store | None = None) -> str:
     """`gradscope train ...` that trains the same config, to be pasted into a shell.
 
     Names the preset that the config began from and only what differs from it.
+
+    Args:
+        config: what to train.
+        name: of the run.
+        store: where the run shall stand; named where it is not the default. A URL loses its password.
     """
     known = config.preset in PRESETS
     base = PRESETS[config.preset].config if config.preset in PRESETS else RunConfig()
@@ -25,7 +33,13 @@ def command_line(config: RunConfig, name: str) -> str:
             words += [_SHORT[path], str(value)]
         else:
             words += ["--set", f"{path}={_text(value)}"]
-    return shlex.join([*words, "--name", name])
+    return shlex.join([*words, *_store_words(store), "--name", name])
+
+
+def _store_words(store: Store | None) -> list[str]:
+    if store is None or (not is_url(store.name) and Path(store.name).absolute() == Path(DEFAULT_STORE).absolute()):
+        return []
+    return ["--store", store.shown if is_url(store.name) else str(Path(store.name).absolute())]
 
 
 def differences(base: RunConfig, config: RunConfig) -> dict[str, Any]:  # Any: whatever a setting may be

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
-import pynvml
 
 from gradscope.errors import JobError
 
@@ -53,6 +52,8 @@ def _gpus(environment: Mapping[str, str]) -> list[str]:
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name.strip() for name in allowed.split(",") if name.strip() not in {"", "-1"}]
+    import pynvml
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:  # no driver, so no GPU

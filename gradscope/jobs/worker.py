@@ -1,32 +1,18 @@
-"""The process that trains one run: started apart from its starter, found again by a later one."""
+"""The process of one run or task: started apart from its starter, found again by a later one."""
 
 import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from gradscope.paths import STORE_VARIABLE, RunPaths, is_url
+from gradscope.paths import STORE_VARIABLE, ProcessPaths, is_url
 from gradscope.store import Store
-
-Command = Callable[[Store, int], Sequence[str]]
-"""What to run for a run of a store."""
-
-
-def worker_command(store: Store, run_id: int) -> list[str]:
-    """`gradscope work RUN` by this Python."""
-    return [sys.executable, "-m", "gradscope", "work", str(run_id), *store_arguments(store)]
-
-
-def store_arguments(store: Store) -> list[str]:
-    """`--store PATH`, absolute. A URL may hold a password, which `ps` would show: `child_variables` has it."""
-    return [] if is_url(store.name) else ["--store", str(Path(store.name).absolute())]
 
 
 def child_variables(store: Store) -> dict[str, str]:
@@ -45,17 +31,17 @@ class Identity:
 
 
 class Worker:
-    """A run's process."""
+    """The process of a run or a task, which goes by its number."""
 
-    def __init__(self, run_id: int, slot: int, process: psutil.Process, child: subprocess.Popen[bytes] | None) -> None:
-        self.run_id = run_id
+    def __init__(self, number: int, slot: int, process: psutil.Process, child: subprocess.Popen[bytes] | None) -> None:
+        self.number = number
         self.slot = slot
         self._process = process
         self._child = child
 
     @classmethod
     def start(
-        cls, run_id: int, slot: int, command: Sequence[str], variables: Mapping[str, str], paths: RunPaths
+        cls, number: int, slot: int, command: Sequence[str], variables: Mapping[str, str], paths: ProcessPaths
     ) -> "Worker":
         """Start a process in a session of its own: it outlives us and a Ctrl-C in our terminal. Appends to its log."""
         paths.folder.mkdir(parents=True, exist_ok=True)
@@ -71,11 +57,11 @@ class Worker:
             )
         process = psutil.Process(child.pid)
         _note(paths.worker, Identity(pid=child.pid, created=process.create_time(), slot=slot))
-        return cls(run_id, slot, process, child)
+        return cls(number, slot, process, child)
 
     @classmethod
-    def find(cls, run_id: int, paths: RunPaths) -> "Worker | None":
-        """The process that an earlier supervisor started for the run, if it still lives."""
+    def find(cls, number: int, paths: ProcessPaths) -> "Worker | None":
+        """The process that an earlier supervisor started for it, if it still lives."""
         try:
             known = Identity(**json.loads(paths.worker.read_text()))
             process = psutil.Process(known.pid)
@@ -84,7 +70,7 @@ class Worker:
                 return None
         except (FileNotFoundError, ValueError, TypeError, psutil.NoSuchProcess):
             return None
-        worker = cls(run_id, known.slot, process, None)
+        worker = cls(number, known.slot, process, None)
         return None if worker.has_ended() else worker
 
     def has_ended(self) -> bool:

@@ -19,6 +19,9 @@ from gradscope.histogram import BINS
 from gradscope.recorder import kernel
 from gradscope.recorder.statistics import COUNTS, MAX_ABS, SUM_ABS, SUM_SQUARES, WIDTH, ZEROS, N, Rows
 
+TYPES = frozenset({torch.float32, torch.float64})
+"""Of the elements that are read as they are."""
+
 _ALONE = 1 << 16
 """Up to so many elements, calling the other threads costs more than it saves."""
 

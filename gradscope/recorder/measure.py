@@ -3,7 +3,8 @@
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
@@ -67,16 +68,18 @@ class Measured:
 def measure(tensors: Sequence[Tensor]) -> Measured:
     """Statistics of T tensors of one device, in one pass over each.
 
-    CPU memory is read by the compiled kernel, or by the plain reference while that is still being loaded; both count
-    exactly the same. Other devices use the reference; one without float64 (MPS) has its tensors copied to the host.
+    Each device has its kernel; the plain reference serves where there is none, and while one is still being loaded.
+    All count exactly the same. A device without float64 (MPS) has its tensors copied to the host.
     """
-    plain = tensors if all(map(_is_plain, tensors)) else [_plain(t) for t in tensors]
+    if not tensors:
+        return Measured(torch.zeros((0, WIDTH)), None)
+    device = tensors[0].device.type
+    kernel = _KERNELS[device]() if device in _KERNELS else None
+    types = kernel.TYPES if kernel else _REFERENCE_TYPES
+    plain = tensors if all(_is_plain(t, types) for t in tensors) else [_plain(t, types) for t in tensors]
     implied = None
     if plain is not tensors and any(t.is_sparse for t in tensors):
         implied = [t.numel() - p.numel() for t, p in zip(tensors, plain, strict=True)]
-    if not plain:
-        return Measured(torch.zeros((0, WIDTH)), None)
-    kernel = compiled() if plain[0].is_cpu else None
     return Measured(kernel.measure(plain) if kernel else statistics.reference(plain), implied)
 
 
@@ -95,30 +98,30 @@ def thinned(tensor: Tensor) -> Tensor:
     return _in_memory_order(tensor.detach()).flatten()[::stride]
 
 
-_KERNEL_TYPES = (torch.float32, torch.float64)
+_REFERENCE_TYPES = frozenset({torch.float32, torch.float64})
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def _is_plain(tensor: Tensor, types: Collection[torch.dtype]) -> bool:
     return (
-        tensor.dtype in _KERNEL_TYPES
-        and tensor.is_cpu
+        tensor.dtype in types
         and tensor.layout is torch.strided
         and tensor.is_contiguous()
         and not tensor.is_neg()
+        and not tensor.is_mps
     )
 
 
 @torch.no_grad()
-def _plain(tensor: Tensor) -> Tensor:
-    """Contiguous float32 or float64 with the same values (a sparse tensor's stored ones), in any order."""
+def _plain(tensor: Tensor, types: Collection[torch.dtype]) -> Tensor:
+    """Contiguous, with the same values in a type the kernel reads (a sparse tensor's stored ones), in any order."""
     x = tensor.detach()
     if x.is_sparse:
         x = x.coalesce().values()
     if x.is_complex():
         x = torch.view_as_real(x.resolve_conj())
-    if x.device.type == "mps":
+    if x.is_mps:
         x = x.cpu()
-    if x.dtype not in _KERNEL_TYPES:
+    if x.dtype not in types:
         x = x.float()
     return _in_memory_order(x.resolve_neg()).contiguous()
 
@@ -165,6 +168,20 @@ def _load() -> None:
         _log.warning("recording is some 20 times slower here: the compiled kernel cannot be loaded (%s)", error)
     else:
         _kernel = cpu
+
+
+@cache
+def _triton() -> ModuleType | None:
+    """`gradscope.recorder.cuda`; None where Triton is not installed (Windows)."""
+    try:
+        from gradscope.recorder import cuda
+    except ImportError as error:
+        _log.warning("recording on the GPU takes many small steps here: Triton cannot be loaded (%s)", error)
+        return None
+    return cuda
+
+
+_KERNELS: Mapping[str, Callable[[], ModuleType | None]] = {"cpu": compiled, "mps": compiled, "cuda": _triton}
 
 
 def encoded(rows: Rows) -> list[bytes]:

@@ -137,7 +137,7 @@ class Writer:
 
     def _forget(self, lost: Batch | Callable[[], None]) -> None:
         if isinstance(lost, Batch):
-            self._lose(len(lost.stats) + len(lost.metrics))
+            self._lose(lost.n_rows)
 
     def _write_rows(self) -> None:
         taken: list[Batch] = []
@@ -146,9 +146,10 @@ class Writer:
             if not isinstance(batch, Batch) or rows >= ROWS_PER_TRANSACTION:
                 break
             taken.append(batch)
-            rows += len(batch.stats) + len(batch.metrics)
+            rows += batch.n_rows
         stats = tuple(s for batch in taken for s in batch.stats)
-        self._send(Batch(stats=stats, metrics=tuple(m for batch in taken for m in batch.metrics)))
+        metrics = tuple(m for batch in taken for m in batch.metrics)
+        self._send(Batch(stats=stats, metrics=metrics, gains=tuple(g for batch in taken for g in batch.gains)))
         for _ in taken:
             self._ready.popleft()
         with self._changed:

@@ -17,7 +17,7 @@ from gradscope import histogram
 from gradscope.errors import RunNotFound
 from gradscope.records import Kind, NonFinite, Progress, Provenance, Results, Run, Status
 from gradscope.store.engine import Store
-from gradscope.store.schema import HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
 
 METRIC_COLUMNS = ["run", "name", "step", "epoch", "value", "seconds"]
 LAYER_COLUMNS = ["run", "layer", "name", "type", "shape", "n_weights", "trainable", "depth"]
@@ -27,6 +27,7 @@ STATS_COLUMNS = [
 ]
 _STATS_NUMBERS = STATS_COLUMNS[5:]
 AMPLIFICATION_COLUMNS = ["run", "step", "layer", "name", "depth", "raw_rms", "rms", "amplification", "changed"]
+GAIN_COLUMNS = ["run", "step", "layer", "name", "depth", "method", "gain", "share_above_one"]
 _RUN = list(RunRow.__table__.columns)
 
 
@@ -241,6 +242,40 @@ def _amplification(store: Store, run_id: int, max_steps: int) -> pd.DataFrame:
     raw_rms = both["raw_rms"].where(changed, both["rms"])
     ratio = both["rms"] / raw_rms.where(raw_rms > 0)
     return both.assign(raw_rms=raw_rms, amplification=ratio, changed=changed)[AMPLIFICATION_COLUMNS]
+
+
+def gains(store: Store, run_ids: Iterable[int], step: int | None = None) -> pd.DataFrame:
+    """By what methods multiplied the back-propagated error at each layer, at one recorded step of each run.
+
+    Args:
+        store: to be read.
+        run_ids: of the runs; those without such a method have no rows.
+        step: the nearest at or below it is read, of each run; the latest if None.
+
+    Columns: run, step, layer, name, depth (0..1), method (such as pseudo_norm), gain (mean over the samples; of
+    pseudo_norm 1 / RMS(f'); NaN = not finite), share_above_one (of the derivatives after normalisation, in 0..1; NaN =
+    the method has none).
+    """
+    below = literal(True) if step is None else GainRow.step <= step
+    at = {run_id: select(GainRow.step).where(GainRow.run_id == run_id, below) for run_id in run_ids}
+    newest = {run_id: steps.order_by(GainRow.step.desc()).limit(1).scalar_subquery() for run_id, steps in at.items()}
+    chosen = [(GainRow.run_id == run_id) & (GainRow.step == found) for run_id, found in newest.items()]
+    return _gains(store, or_(*chosen) if chosen else literal(False))
+
+
+def gain_series(store: Store, run_id: int, max_steps: int = 300) -> pd.DataFrame:
+    """The same of a run over its recorded steps, thinned to at most max_steps. Columns as `gains`."""
+    return _gains(store, (GainRow.run_id == run_id) & _kept(store, run_id, GainRow.step, max_steps))
+
+
+def _gains(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
+    numbers = [GainRow.step, GainRow.layer, GainRow.method, GainRow.gain, GainRow.share_above_one]
+    order = (GainRow.run_id, GainRow.step, GainRow.layer, GainRow.method)
+    statement = select(GainRow.run_id.label("run"), *numbers).where(chosen).order_by(*order)
+    columns = [name for name in GAIN_COLUMNS if name not in {"name", "depth"}]
+    frame = _frame(store, statement, columns, floats=("gain", "share_above_one"))
+    known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
+    return frame.merge(known, on=["run", "layer"], how="left")[GAIN_COLUMNS]
 
 
 def histograms(

@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Insert, case, func, insert, null, select, update
+from sqlalchemy import Connection, case, func, insert, null, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase
 
 from gradscope.errors import JobError, RunNotFound, StoreError
 from gradscope.paths import is_url
@@ -17,17 +15,15 @@ from gradscope.records import (
     LOST_AFTER_SECONDS,
     Batch,
     Layer,
-    LayerStats,
-    Metric,
     NonFinite,
     Provenance,
     Results,
     Run,
     Status,
 )
-from gradscope.store import read
+from gradscope.store import read, rows
 from gradscope.store.engine import Store
-from gradscope.store.schema import HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow, TaskRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +103,7 @@ def start(
 
 def layers(store: Store, run_id: int, found: Sequence[Layer]) -> None:
     """Replace the run's list of layers."""
-    rows = [
+    described = [
         {
             "run_id": run_id,
             "layer": layer.index,
@@ -121,8 +117,8 @@ def layers(store: Store, run_id: int, found: Sequence[Layer]) -> None:
     ]
     with store.writer.begin() as connection:
         connection.execute(sql_delete(LayerRow).where(LayerRow.run_id == run_id))
-        if rows:
-            connection.execute(insert(LayerRow), rows)
+        if described:
+            connection.execute(insert(LayerRow), described)
         connection.execute(_changed(run_id))
 
 
@@ -139,10 +135,10 @@ def append(store: Store, run_id: int, batch: Batch) -> Wishes:
         reply = connection.execute(_heartbeat(run_id, batch).returning(RunRow.stop_requested)).first()
         if reply is None:
             return Wishes(stop=True, deleted=True)
-        _put(connection, MetricRow, [_metric_row(run_id, m) for m in batch.metrics])
-        _put(connection, StatsRow, [_stats_row(run_id, s) for s in batch.stats])
-        histograms = [_histogram_row(run_id, s) for s in batch.stats if s.histogram is not None]
-        _put(connection, HistogramRow, histograms)
+        rows.put(connection, MetricRow, run_id, batch.metrics)
+        rows.put(connection, StatsRow, run_id, batch.stats)
+        rows.put(connection, HistogramRow, run_id, [s for s in batch.stats if s.histogram is not None])
+        rows.put(connection, GainRow, run_id, batch.gains)
     return Wishes(stop=bool(reply[0]), deleted=False)
 
 
@@ -162,42 +158,6 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
         last = batch.progress.last_step
         values["last_step"] = case((RunRow.last_step > last, RunRow.last_step), else_=last)
     return _changed(run_id, **values)
-
-
-def _put(connection: Connection, table: type[DeclarativeBase], rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(_upsert(connection, table), rows)
-
-
-def _upsert(connection: Connection, table: type[DeclarativeBase]) -> Insert:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).prefix_with("OR REPLACE")
-    statement = postgresql.insert(table)
-    key = (
-        ["run_id", "layer", "kind", "step"] if table is HistogramRow else [c.name for c in table.__table__.primary_key]
-    )
-    new = {c.name: statement.excluded[c.name] for c in table.__table__.columns if c.name not in {*key, "id"}}
-    return statement.on_conflict_do_update(index_elements=key, set_=new)
-
-
-def _metric_row(run_id: int, metric: Metric) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "name": metric.name,
-        "step": metric.step,
-        "value": metric.value,
-        "epoch": metric.epoch,
-        "seconds": metric.seconds,
-    }
-
-
-def _stats_row(run_id: int, stats: LayerStats) -> dict[str, Any]:
-    row = {name: getattr(stats, name) for name in LayerStats.__dataclass_fields__ if name != "histogram"}
-    return {"run_id": run_id, **row}
-
-
-def _histogram_row(run_id: int, stats: LayerStats) -> dict[str, Any]:
-    return {"run_id": run_id, "step": stats.step, "layer": stats.layer, "kind": stats.kind, "counts": stats.histogram}
 
 
 def results(store: Store, run_id: int, found: Results) -> None:
@@ -246,7 +206,7 @@ def requeue(store: Store, run_id: int) -> None:
 def rewind(store: Store, run_id: int, step: int) -> None:
     """Forget what was recorded after a step: a resumed run goes through those steps again."""
     with store.writer.begin() as connection:
-        for table in (StatsRow, HistogramRow, MetricRow):
+        for table in (StatsRow, HistogramRow, MetricRow, GainRow):
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
             _changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
@@ -259,6 +219,12 @@ def delete(store: Store, run_id: int) -> None:
         status = _status(connection, store, run_id)
         if status.is_alive:
             raise JobError(f"run {run_id} is {status}; stop it before you delete it")
+        alive = [s for s in Status if s.is_alive]
+        task_id = connection.execute(
+            select(TaskRow.id).where(TaskRow.run_id == run_id, TaskRow.status.in_(alive))
+        ).scalar()
+        if task_id is not None:
+            raise JobError(f"task {task_id} is at work on run {run_id}; stop it before you delete the run")
         connection.execute(sql_delete(RunRow).where(RunRow.id == run_id))
 
 

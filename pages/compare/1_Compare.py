@@ -15,9 +15,8 @@ from gradscope.figures.histograms import histogram_lines
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
 from gradscope.records import Kind, Run
-from pages.frame import address, choice, show, source
+from pages.frame import address, choice, kinds, show, source
 
-KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
 HOW = """
 Above, the newest gradient of every layer and the accuracy, validation dashed: a run whose line on the left falls
 towards the input usually lags on the right. The table lists the settings in which the runs differ, and what came of it.
@@ -68,9 +67,7 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("layer_name", names, names[0])
         name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
-        address.seed("what", KINDS, KINDS[0])
-        kind = st.segmented_control("What", KINDS, key="what", default=KINDS[0], required=True, bind="query-params")
-    chosen_kind = Kind(kind or KINDS[0])
+        chosen_kind = kinds.choose()
     counts = {}
     for run in runs:
         at = layers.loc[(layers["run"] == run.id) & (layers["name"] == name), "layer"]

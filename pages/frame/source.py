@@ -1,6 +1,5 @@
 """The store that the dashboard shows, and its reads, cached until something in the runs changes."""
 
-import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,6 @@ Key = tuple[object, ...]
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _opened(name: str, identity: int | None) -> Store:
-    # what the imports made will live until the end: no later collection needs to look at it
-    gc.collect()
-    gc.freeze()
     return open_store(name, create=True)
 
 

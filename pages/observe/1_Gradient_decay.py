@@ -8,10 +8,9 @@ from gradscope.analysis.wording import UNKNOWN, count, significant
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.style import RunStyle, log_span
 from gradscope.records import Kind, Run
-from pages.frame import address, choice, show, source
+from pages.frame import address, choice, kinds, show, source
 from pages.frame.chips import chip
 
-KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
 PLAY_SECONDS = 0.5
 HOW = """
 Each point is a layer, the input at the left: its height is the RMS of what was chosen above, on a log axis.
@@ -51,24 +50,15 @@ def open_layers_over_time(runs: list[Run], run_id: int, layer: int) -> None:
     """The page of a clicked layer, its choices in the address."""
     run = next(run for run in runs if run.id == run_id)
     names = source.layers(store, [run]).set_index("layer")["name"]
-    for key in ("run", "layer", "what"):
+    for key in ("run", "layer"):
         st.session_state.pop(key, None)
-    show.go(show.LAYERS, run=choice.text_of(run), layer=f"{layer} {names[layer]}", what=str(st.session_state["kind"]))
+    show.go(show.LAYERS, run=choice.text_of(run), layer=f"{layer} {names[layer]}")
 
 
 def controls(live: bool) -> tuple[Kind, bool]:
     """The row above the figure."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        address.seed("kind", KINDS, KINDS[0])
-        kind = st.segmented_control(
-            "What",
-            KINDS,
-            key="kind",
-            default=KINDS[0],
-            required=True,
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        kind = kinds.choose()
         address.seed("depth", ["depth", "relative"], "depth")
         depth = st.segmented_control(
             "Depth",
@@ -89,7 +79,7 @@ def controls(live: bool) -> tuple[Kind, bool]:
         if live:
             st.session_state.setdefault("follow", "step" not in st.query_params)
             st.toggle("Follow", key="follow", help="Always show the newest step of a run in training")
-    return Kind(kind or KINDS[0]), depth == "relative"
+    return kind, depth == "relative"
 
 
 def step_to_show(steps: list[int], live: bool) -> int:

@@ -13,9 +13,8 @@ from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.style import log_span
 from gradscope.records import Kind, Run
 from gradscope.store import read
-from pages.frame import address, choice, show, source
+from pages.frame import address, choice, kinds, show, source
 
-KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
 MOST_CELLS = 5000
 ALONE = "no other run"
 HOW = """
@@ -42,16 +41,7 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
         return choice.text_of(by_id[run_id]) if run_id else ALONE
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        address.seed("what", KINDS, KINDS[0])
-        kind = st.segmented_control(
-            "What",
-            KINDS,
-            key="what",
-            default=KINDS[0],
-            required=True,
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        kind = kinds.choose()
         ids = list(by_id)
         address.seed("run", ids, ids[0], text)
         run = st.selectbox("Run", ids, key="run", bind="query-params", format_func=text, label_visibility="collapsed")
@@ -60,7 +50,7 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
         beside = st.selectbox(
             "Beside", others, key="beside", bind="query-params", format_func=text, label_visibility="collapsed"
         )
-    return Kind(kind or KINDS[0]), by_id[run], by_id[beside] if beside else None
+    return kind, by_id[run], by_id[beside] if beside else None
 
 
 def choose_layer(names: dict[int, str]) -> int:

@@ -11,6 +11,7 @@ from gradscope.analysis.settings import changes
 from gradscope.analysis.wording import UNKNOWN, count, duration, plain, size
 from gradscope.config import RunConfig
 from gradscope.errors import ConfigError, GradScopeError
+from gradscope.jobs.command import command_line
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Run
@@ -166,5 +167,5 @@ with plan_place:
         difference(chosen, planned[0][1])
 if planned:
     with form_place, st.expander("The same as a command", icon=":material/terminal:"):
-        lines = [jobs.command_line(config, name) for name, config in planned[:10]]
+        lines = [command_line(config, name, store) for name, config in planned[:10]]
         st.code("\n".join(lines), language="bash", wrap_lines=True)

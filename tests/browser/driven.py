@@ -28,8 +28,12 @@ PAGES = {
     "Layers over time": "layers_over_time",
     "Learning curves": "learning_curves",
     "Compare": "compare",
+    "Pseudo-normalisation": "pseudo_normalisation",
 }
 """Address of each page by its title; the first page is at the root."""
+
+WITHOUT_RUNS = {"Launch": "Start", "Pseudo-normalisation": "More"}
+"""Pages that have something to show while the store is empty, each with a button of its own."""
 
 TRAINED = {"sigmoid": "1 sigmoid", "tanh": "2 tanh", "tanh-pn": "3 tanh-pn", "relu": "4 relu"}
 """The finished runs, by preset; how choices name them."""

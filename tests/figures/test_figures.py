@@ -17,6 +17,7 @@ from gradscope.figures.histograms import histogram_bars, histogram_lines, histog
 from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.learning import learning_curve
+from gradscope.figures.pseudo_norm import layer_gains, layer_shares, scale_map
 from gradscope.figures.style import styles
 from gradscope.records import Kind
 
@@ -55,6 +56,10 @@ METRICS = smoothed(
     ),
     0.5,
 )
+GAINS = pd.DataFrame({"layer": [0, 1], "gain": [1.2, 3.0], "share": [0.4, 0.3], "normalised": [False, True]})
+SCALES = pd.DataFrame(
+    {"weight_scale": [1.0, 1.0, 2.0], "bias_scale": [0.0, 0.5, 0.0], "decades": [-9.0, 0.2, np.inf]}
+).assign(here=[True, False, False])
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
@@ -75,6 +80,9 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "update_ratio": lambda: update_ratio(RATIO),
     "update_ratio_empty": lambda: update_ratio(RATIO.head(0)),
     "lost_values": lambda: lost_values(MAP[MAP["layer"] == 0]),
+    "layer_gains": lambda: layer_gains(GAINS, 160),
+    "layer_shares": lambda: layer_shares(GAINS, 160),
+    "scale_map": lambda: scale_map(SCALES, "plain", 260, legend=True),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 
@@ -134,6 +142,12 @@ def test_a_zero_and_a_nan_stand_on_lines_below_the_axis() -> None:
 def test_the_band_is_a_factor_of_ten_around_the_output_layer() -> None:
     band = drawn(gradient_decay(HEALTHY, RUNS, span=(-6, 0)), 0)
     assert (band["at"][0], band["upper"][0]) == pytest.approx((-3.0, -1.0))
+
+
+def test_colours_of_the_map_of_scales_end_at_six_decades() -> None:
+    cells = drawn(scale_map(SCALES, "plain", 260, legend=False), 0)
+    assert cells["colour"].tolist() == [-6.0, 0.2, 6.0]
+    assert cells["text"].tolist() == ["-9.0", "+0.2", "beyond 300"]
 
 
 def test_a_cell_of_the_map_lasts_until_the_next_record() -> None:

@@ -23,9 +23,10 @@ from gradscope.config import (
     StepDecay,
     Train,
 )
-from gradscope.jobs import command_line
+from gradscope.jobs.command import command_line
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
+from gradscope.store import open_store
 
 
 def parsed(line):
@@ -48,6 +49,14 @@ def test_only_what_differs_is_said():
     assert command_line(config, "deep") == expected
 
 
+def test_a_store_that_is_not_the_default_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, words in (("runs.db", ""), ("my runs.db", f"--store '{tmp_path}/my runs.db' ")):
+        store = open_store(name, create=True)
+        assert command_line(PRESETS["tanh"].config, "x", store) == f"gradscope train --preset tanh {words}--name x"
+        store.close()
+
+
 CONFIGS = {
     "nothing set": RunConfig(),
     "other model": RunConfig(model=Resnet(depth=8, width=4)),
@@ -64,7 +73,7 @@ CONFIGS = {
     "numbers": RunConfig(optimizer=Sgd(lr=1e-05, momentum=0.9, nesterov=True, weight_decay=3e-10)),
     "lists": RunConfig(schedule=StepDecay(milestones=(1e-05, 0.25, 0.5), gamma=0.3)),
     "schedule": RunConfig(schedule=Cosine(min_lr=1e-6, tail_epochs=2), train=Train(epochs=5)),
-    "methods": RunConfig(methods=(BatchNorm(), PseudoNorm(every=3, per="batch"), ClipNorm())),
+    "methods": RunConfig(methods=(BatchNorm(), PseudoNorm(every=3, scope="batch"), ClipNorm())),
     "regular expression": RunConfig(record=Record(layers=r"^(fc|conv)[0-9]+\.weight: 'x'$", log="gradients")),
     "word that YAML reads as a boolean": RunConfig(record=Record(layers="on")),
     "number as a word": RunConfig(record=Record(layers="12")),

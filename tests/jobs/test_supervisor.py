@@ -13,6 +13,7 @@ import pytest
 from gradscope.config import RunConfig
 from gradscope.jobs import actions
 from gradscope.jobs.lock import Lock, is_held
+from gradscope.jobs.queues import RunQueue
 from gradscope.jobs.slots import Slot
 from gradscope.jobs.supervisor import Supervisor, supervise
 from gradscope.paths import supervisor_lock
@@ -59,7 +60,7 @@ def supervisor_of(store):
 
     def make(program, slots=1):
         command = program if callable(program) else pretending(program)
-        made.append(Supervisor(store, [Slot(index=i, gpu=None, threads=2) for i in range(slots)], command))
+        made.append(Supervisor(RunQueue(store, command), [Slot(index=i, gpu=None, threads=2) for i in range(slots)]))
         return made[-1]
 
     yield make

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stores import PAGES
 from streamlit.testing.v1 import AppTest
 
 from gradscope.jobs.lock import Lock
@@ -13,15 +14,6 @@ from gradscope.store import Store, open_store
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-PAGES = {
-    "Runs": "pages/runs/1_Runs.py",
-    "Launch": "pages/runs/2_Launch.py",
-    "Gradient decay": "pages/observe/1_Gradient_decay.py",
-    "Layers over time": "pages/observe/2_Layers_over_time.py",
-    "Learning curves": "pages/observe/3_Learning_curves.py",
-    "Compare": "pages/compare/1_Compare.py",
-}
 
 
 @pytest.fixture

@@ -26,6 +26,20 @@ from gradscope.records import (
 )
 from gradscope.store import Store, open_store, write
 
+PAGES = {
+    "Runs": "pages/runs/1_Runs.py",
+    "Launch": "pages/runs/2_Launch.py",
+    "Gradient decay": "pages/observe/1_Gradient_decay.py",
+    "Layers over time": "pages/observe/2_Layers_over_time.py",
+    "Learning curves": "pages/observe/3_Learning_curves.py",
+    "Compare": "pages/compare/1_Compare.py",
+    "Pseudo-normalisation": "pages/methods/1_Pseudo_normalisation.py",
+}
+"""The dashboard's pages: script by title."""
+
+WITHOUT_RUNS = {"Launch", "Pseudo-normalisation"}
+"""Pages that have something to show while the store is empty."""
+
 STEPS = [0, 1, 2, 4, 8, *range(10, 400, 10)]
 
 

@@ -147,7 +147,10 @@ def _newer(path):
 
 def _older(path):
     _versioned(path, "0000")
-    return StoreOutdated, "older GradScope (schema 0000, this one needs 0001); run `gradscope migrate --store "
+    return (
+        StoreOutdated,
+        f"older GradScope (schema 0000, this one needs {schema.VERSION}); run `gradscope migrate --store ",
+    )
 
 
 def _emptied(path):

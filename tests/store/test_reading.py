@@ -7,7 +7,7 @@ import pytest
 
 from gradscope import histogram
 from gradscope.errors import RunNotFound
-from gradscope.records import Batch, Kind, Metric, NonFinite, Progress, Provenance, Results, Status
+from gradscope.records import Batch, Gain, Kind, Metric, NonFinite, Progress, Provenance, Results, Status
 from gradscope.store import read, write
 from gradscope.store.notebook import open_runs
 from gradscope.store.read import thinned
@@ -152,6 +152,39 @@ def test_layers_have_their_depth_from_0_to_1(store, new_run):
         "depth": 0.5,
     }
     assert read.layers(store, []).empty
+
+
+def gain_of(step, layer, gain, share=None, method="pseudo_norm"):
+    return Gain(step=step, layer=layer, method=method, gain=gain, share_above_one=share)
+
+
+def test_gains_of_each_run_at_its_step_nearest_below(store, new_run):
+    a, b, without = new_run(layers=3), new_run(layers=3), new_run(layers=3)
+    rows = [gain_of(s, layer, 1.0 + s + layer, 0.32) for s in (0, 10) for layer in (0, 2)]
+    write.append(store, a, Batch(gains=tuple(rows)))
+    write.append(store, b, Batch(gains=(gain_of(4, 1, None, method="gradient_amplification"),)))
+    frame = read.gains(store, [a, b, without], step=7)
+    assert list(frame.columns) == ["run", "step", "layer", "name", "depth", "method", "gain", "share_above_one"]
+    assert frame[["run", "step", "layer", "name", "depth"]].values.tolist() == [
+        [a, 0, 0, "fc0", 0.0],
+        [a, 0, 2, "fc2", 1.0],
+        [b, 4, 1, "fc1", 0.5],
+    ]
+    assert frame["gain"].tolist()[:2] == [1.0, 3.0]
+    assert math.isnan(frame["gain"][2])
+    assert math.isnan(frame["share_above_one"][2])
+    assert frame["method"].tolist() == ["pseudo_norm", "pseudo_norm", "gradient_amplification"]
+    assert read.gains(store, [a])["gain"].tolist() == [11.0, 13.0]
+    assert read.gains(store, [without]).empty
+    assert list(read.gains(store, []).columns) == list(frame.columns)
+
+
+def test_gains_of_a_run_over_its_steps(store, new_run, stats):
+    run_id = new_run(layers=1)
+    rows = tuple(stats(s) for s in range(9))
+    write.append(store, run_id, Batch(stats=rows, gains=tuple(gain_of(s, 0, 2.0) for s in range(9))))
+    assert read.gain_series(store, run_id)["step"].tolist() == list(range(9))
+    assert read.gain_series(store, run_id, max_steps=3)["step"].tolist() == [0, 4, 8]
 
 
 def test_the_recorded_steps(store, new_run, stats):

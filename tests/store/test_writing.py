@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from gradscope.errors import JobError, RunNotFound
-from gradscope.records import Batch, Kind, Layer, Metric, NonFinite, Progress, Provenance, Results, Status
+from gradscope.records import Batch, Gain, Kind, Layer, Metric, NonFinite, Progress, Provenance, Results, Status
 from gradscope.store import read, write
 
 
@@ -128,12 +128,14 @@ def test_rewinding_forgets_what_came_after_a_step(store, new_run, stats):
     for r in (run_id, other):
         rows = tuple(stats(s, histogram=b"\x01\x02") for s in range(5))
         metrics = tuple(Metric(name="loss", step=s, value=1.0) for s in range(5))
-        write.append(store, r, Batch(stats=rows, metrics=metrics, progress=Progress(last_step=4)))
+        gains = tuple(Gain(step=s, layer=0, method="pseudo_norm", gain=1.5) for s in range(5))
+        write.append(store, r, Batch(stats=rows, metrics=metrics, gains=gains, progress=Progress(last_step=4)))
     write.finish(store, run_id, Status.DIVERGED, nonfinite=NonFinite(step=4, layer="fc0", kind="gradient"))
     write.rewind(store, run_id, 2)
     assert read.steps(store, [run_id])["step"].tolist() == [0, 1, 2]
     assert read.metrics(store, [run_id])["step"].tolist() == [0, 1, 2]
     assert len(read.histograms(store, run_id, 0, Kind.GRADIENT)[0]) == 3
+    assert read.gain_series(store, run_id)["step"].tolist() == [0, 1, 2]
     assert (read.run(store, run_id).progress.last_step, read.run(store, run_id).nonfinite) == (2, None)
     assert read.steps(store, [other])["step"].tolist() == [0, 1, 2, 3, 4]
 

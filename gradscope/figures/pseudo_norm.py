@@ -1,0 +1,105 @@
+"""Pseudo-normalisation before training: the gain of each layer, and where on a map of scales it helps."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from gradscope.figures.style import NEUTRAL, Figure, finished
+
+GAUSSIAN_SHARE = 0.317
+"""Share of a Gaussian beyond its own root mean square: what the paper expects of the normalised derivatives."""
+MAP_DECADES = 6
+"""Colours end there: a signal of 10^-6 and one of 10^-60 are equally dead."""
+
+_NORMALISED, _PLAIN = "normalised", "plain"
+_COLOURS = {_NORMALISED: "#f0a000", _PLAIN: NEUTRAL}
+
+
+def layer_gains(layers: pd.DataFrame, height: int) -> Figure:
+    """The gain 1 / RMS(f') that each hidden layer gives to the error, or would give.
+
+    Args:
+        layers: columns layer (from 0 at the input), gain, share, normalised.
+        height: in pixels.
+    """
+    high = max(2.0, 1.1 * float(layers["gain"].max()))
+    scale = alt.Scale(type="log", domain=[1, high], nice=False, clamp=True)
+    y = alt.Y("gain:Q", scale=scale, axis=alt.Axis(title="1 / RMS(f')", tickCount=4, format="~g"))
+    return finished(_points(layers, y), "Gain of each layer", height)
+
+
+def layer_shares(layers: pd.DataFrame, height: int) -> Figure:
+    """Share of a layer's derivatives that exceed 1 once they are normalised, beside a Gaussian's."""
+    y = alt.Y(
+        "share:Q",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(title="share of units", format=".0%", values=[0, 0.5, 1]),
+    )
+    rule = alt.Chart(pd.DataFrame({"share": [GAUSSIAN_SHARE]})).mark_rule(color=NEUTRAL, strokeDash=[4, 3])
+    gaussian = rule.encode(y=y, tooltip=alt.value("a Gaussian: 31.7 %"))
+    return finished(alt.layer(gaussian, _points(layers, y)), "Share of f'/RMS above 1 (dashed: Gaussian)", height)
+
+
+def _points(layers: pd.DataFrame, y: alt.Y) -> alt.Chart:
+    kind = np.where(layers["normalised"], _NORMALISED, _PLAIN)
+    x = alt.X(
+        "layer:Q",
+        axis=alt.Axis(title="layer: input → output", format="d", grid=False),
+        scale=alt.Scale(nice=False, padding=6),
+    )
+    colour = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values())),
+        legend=None,
+    )
+    tooltip = [
+        alt.Tooltip("layer:Q", title="layer", format="d"),
+        alt.Tooltip("gain:Q", title="gain", format=".3g"),
+        alt.Tooltip("share:Q", title="above 1", format=".1%"),
+        alt.Tooltip("kind:N", title="with every second layer"),
+    ]
+    chart: alt.Chart = (
+        alt.Chart(layers.assign(kind=kind))
+        .mark_point(filled=True, size=28, opacity=1)
+        .encode(x=x, y=y, color=colour, tooltip=tooltip)
+    )
+    return chart
+
+
+def scale_map(cells: pd.DataFrame, title: str, height: int, *, legend: bool) -> Figure:
+    """Decades of the signal between the last hidden layer and the first, over weight scale and bias scale.
+
+    A click selects a cell under the name `pick`, with its two scales. The cell with `here` set has a ring.
+
+    Args:
+        cells: columns weight_scale, bias_scale, decades (infinite where lost or exploded), here.
+        title: the figure's title.
+        height: in pixels.
+        legend: whether to explain the colours; one of several maps in a row does.
+    """
+    span = MAP_DECADES
+    drawn = cells.assign(
+        colour=cells["decades"].fillna(span).clip(-span, span),
+        text=[f"{d:+.1f}" if np.isfinite(d) else "beyond 300" for d in cells["decades"]],
+    )
+    pick = alt.selection_point(name="pick", fields=["weight_scale", "bias_scale"], on="click")
+    x = alt.X("weight_scale:O", axis=alt.Axis(title="weight scale", format=".2~f", labelAngle=0, labelOverlap=True))
+    y = alt.Y("bias_scale:O", sort="descending", axis=alt.Axis(title="bias scale", format=".2~f", labelOverlap=True))
+    colour = alt.Color(
+        "colour:Q",
+        scale=alt.Scale(scheme="blueorange", domain=[-span, span], domainMid=0),
+        legend=_DECADES if legend else None,
+    )
+    tooltip = [
+        alt.Tooltip("weight_scale:Q", title="weight scale"),
+        alt.Tooltip("bias_scale:Q", title="bias scale"),
+        alt.Tooltip("text:N", title="decades"),
+    ]
+    base = alt.Chart(drawn).encode(x=x, y=y)
+    rects = base.mark_rect(cursor="pointer").encode(color=colour, tooltip=tooltip).add_params(pick)
+    at = alt.Chart(drawn[drawn["here"]]).encode(x=x, y=y, tooltip=tooltip)
+    ring = [at.mark_point(size=110, color=c, strokeWidth=w, opacity=1) for c, w in (("white", 5), ("black", 2))]
+    return finished(alt.layer(rects, *ring), title, height)
+
+
+_DECADES = alt.Legend(title="decades", orient="right", values=[-MAP_DECADES, -3, 0, 3, MAP_DECADES])

@@ -1,0 +1,12 @@
+"""Which function performs which kind of task."""
+
+from collections.abc import Callable, Mapping
+
+from gradscope.records import Task
+from gradscope.store import Store
+from gradscope.tasks.report import Report
+
+Performer = Callable[[Store, Task, Report], None]
+"""Computes a task's parts, reports each, and writes what it finds into the store."""
+
+PERFORMERS: Mapping[str, Performer] = {}

@@ -1,0 +1,61 @@
+"""Streamlit's server with the dashboard in it, in this process; run by `gradscope ui` with `streamlit run`'s arguments.
+
+What the pages import takes longer to load than the server. It is loaded in a thread of its own while the server answers
+already and the browser, in another process, reads Streamlit's scripts: the first page then waits for nothing.
+"""
+
+import gc
+import importlib
+import sys
+import threading
+
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.web.cli import main
+
+NEEDED = (
+    "gradscope.jobs",
+    "gradscope.figures.decay",
+    "gradscope.store.read",
+    "gradscope.analysis.decay",
+    "streamlit.elements.arrow",
+    "streamlit.elements.vega_charts",
+    "pyarrow",
+)
+"""By the frame and by the page most people open first; the other pages import little more."""
+
+SWITCH_SECONDS = 0.0005
+"""How long the importing thread may keep the server waiting; Python's 5 ms add up over a page's hundred files."""
+
+
+def load() -> None:
+    """Import what the pages need; what they need beyond it they import themselves, as ever."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        for name in NEEDED:
+            importlib.import_module(name)
+        look_after_runs()
+    finally:
+        sys.setswitchinterval(usual)
+        # what the imports made will live until the end: no collection needs to look at it, now or later
+        gc.freeze()
+        gc.enable()
+
+
+def look_after_runs() -> None:
+    """Mark the runs whose process is gone, and see to it that somebody works on those that wait."""
+    from gradscope import jobs
+    from gradscope.store import open_store
+
+    store = open_store()
+    jobs.reap(store)
+    store.close()
+
+
+if __name__ == "__main__":
+    gc.disable()
+    threading.Thread(target=load, name="imports", daemon=True).start()
+    # Streamlit takes a folder called pages for one of its older, flat kind until app.py has run once, and answers every
+    # address but the first page's with "Page not found" until then
+    PagesManager.uses_pages_directory = False
+    main()

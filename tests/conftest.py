@@ -1,0 +1,16 @@
+"""What holds for all tests."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not has_gpu():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+def has_gpu():
+    import torch
+
+    return torch.cuda.is_available()
