@@ -1,5 +1,6 @@
 """The vocabulary: what is written to a store and read from it, as frozen values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -146,22 +147,63 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkippedStep:
+    """A step that the optimiser did not take, because gradient scaling (AMP) had overflowed."""
+
+    step: int
+    """The number that the step would have had; the next attempt has the same."""
+    attempt: int = 0
+    """0 for the first skipped attempt at that step, 1 for the second, ..."""
+    layer: int | None = None
+    """Where the first value that is not finite arose; None if nobody could tell."""
+    kind: str | None = None
+    """What it arose in: `activation`, `signal` or `gradient`."""
+    scale: float | None = None
+    """What the loss was multiplied by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often a run is recorded."""
+
+    record_every: int | None = None
+    """Steps between records after the dense start; None where a list or a function of steps says when."""
+    record_budget: float | None = None
+    """Share in 0..1 of the time that recording may take, from which record_every follows; None where it is fixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """What the writer thread hands to the store in one transaction."""
 
     stats: tuple[LayerStats, ...] = ()
     metrics: tuple[Metric, ...] = ()
     gains: tuple[Gain, ...] = ()
+    skipped: tuple[SkippedStep, ...] = ()
     progress: Progress | None = None
+    pace: Pace | None = None
+    """As it is now; None leaves what was there."""
     lost_rows: int = 0
     """Rows the recorder had to drop since the last batch."""
     recorder_seconds: float = 0.0
     """Time the training thread spent recording since the last batch."""
+    watched_seconds: float = 0.0
+    """How long the model was watched while it trained, since the last batch."""
 
     @property
     def n_rows(self) -> int:
         """Rows it takes in the store."""
-        return len(self.stats) + len(self.metrics) + len(self.gains)
+        return len(self.stats) + len(self.metrics) + len(self.gains) + len(self.skipped)
+
+    @classmethod
+    def of_rows(cls, batches: Sequence["Batch"]) -> "Batch":
+        """The rows of several batches, in their order, as one."""
+        return cls(
+            stats=tuple(s for batch in batches for s in batch.stats),
+            metrics=tuple(m for batch in batches for m in batch.metrics),
+            gains=tuple(g for batch in batches for g in batch.gains),
+            skipped=tuple(s for batch in batches for s in batch.skipped),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +272,13 @@ class Run:
     nonfinite: NonFinite | None
     lost_rows: int
     recorder_seconds: float
+    """Time the training thread spent recording."""
     revision: int
     """Goes up with every change of the run; half of the cache key of a read."""
+    watched_seconds: float = 0.0
+    """How long the model was watched while it trained, recording included."""
+    pace: Pace = Pace()
+    """How often it is recorded now."""
 
 
 @dataclass(frozen=True, kw_only=True)

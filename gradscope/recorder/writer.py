@@ -147,9 +147,7 @@ class Writer:
                 break
             taken.append(batch)
             rows += batch.n_rows
-        stats = tuple(s for batch in taken for s in batch.stats)
-        metrics = tuple(m for batch in taken for m in batch.metrics)
-        self._send(Batch(stats=stats, metrics=metrics, gains=tuple(g for batch in taken for g in batch.gains)))
+        self._send(Batch.of_rows(taken))
         for _ in taken:
             self._ready.popleft()
         with self._changed:

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
 
 from gradscope import histogram
 from gradscope.errors import RunNotFound
-from gradscope.records import Kind, NonFinite, Progress, Provenance, Results, Run, Status
+from gradscope.records import Kind, NonFinite, Pace, Progress, Provenance, Results, Run, Status
 from gradscope.store.engine import Store
-from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, SkippedRow, StatsRow
 
 METRIC_COLUMNS = ["run", "name", "step", "epoch", "value", "seconds"]
 LAYER_COLUMNS = ["run", "layer", "name", "type", "shape", "n_weights", "trainable", "depth"]
@@ -26,6 +26,7 @@ STATS_COLUMNS = [
     *("zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead"),
 ]
 _STATS_NUMBERS = STATS_COLUMNS[5:]
+SKIPPED_COLUMNS = ["run", "step", "attempt", "layer", "name", "kind", "scale"]
 AMPLIFICATION_COLUMNS = ["run", "step", "layer", "name", "depth", "raw_rms", "rms", "amplification", "changed"]
 GAIN_COLUMNS = ["run", "step", "layer", "name", "depth", "method", "gain", "share_above_one"]
 _RUN = list(RunRow.__table__.columns)
@@ -66,7 +67,8 @@ def _run(row: dict[str, Any]) -> Run:
     if row["nonfinite_step"] is not None:
         nonfinite = NonFinite(step=row["nonfinite_step"], layer=row["nonfinite_layer"], kind=row["nonfinite_kind"])
     same = {f.name: row[f.name] for f in fields(Run) if f.name in row}
-    parts = {"progress": part(Progress), "results": part(Results), "provenance": part(Provenance)}
+    kinds: dict[str, type[Any]] = {"progress": Progress, "results": Results, "provenance": Provenance, "pace": Pace}
+    parts = {name: part(kind) for name, kind in kinds.items()}
     return Run(**{**same, **parts, "status": Status(row["status"]), "tags": tuple(row["tags"]), "nonfinite": nonfinite})
 
 
@@ -276,6 +278,24 @@ def _gains(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
     frame = _frame(store, statement, columns, floats=("gain", "share_above_one"))
     known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
     return frame.merge(known, on=["run", "layer"], how="left")[GAIN_COLUMNS]
+
+
+def skipped_steps(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
+    """Every attempt at a step that the optimiser did not take, because gradient scaling (AMP) had overflowed.
+
+    Columns: run, step (the number it would have had), attempt (0, 1, ... of those at one step), layer (float) and name
+    of the layer where it overflowed (NaN and None = unknown), kind (what overflowed in it: activation, signal or
+    gradient), scale (of the loss; NaN = unknown).
+    """
+    same = (LayerRow.run_id == SkippedRow.run_id) & (LayerRow.layer == SkippedRow.layer)
+    statement = (
+        select(SkippedRow.run_id.label("run"), SkippedRow.step, SkippedRow.attempt, SkippedRow.layer, LayerRow.name)
+        .add_columns(SkippedRow.kind, SkippedRow.scale)
+        .join(LayerRow, same, isouter=True)
+        .where(SkippedRow.run_id.in_(list(run_ids)))
+        .order_by(SkippedRow.run_id, SkippedRow.step, SkippedRow.attempt)
+    )
+    return _frame(store, statement, SKIPPED_COLUMNS, floats=("layer", "scale"))
 
 
 def histograms(

@@ -20,7 +20,11 @@ _DIALECTS: Mapping[str, Dialect] = {
 }
 """With places that are filled by position."""
 
-_ATTRIBUTES = {"kind": "kind.value", "counts": "histogram"}
+_ATTRIBUTES = {
+    ("layer_stats", "kind"): "kind.value",
+    ("layer_histograms", "kind"): "kind.value",
+    ("layer_histograms", "counts"): "histogram",
+}
 """Of a record, where it is not called as the column is. The driver is slow to take an enum's member for its text."""
 
 _NATURAL_KEYS = {"layer_histograms": ["run_id", "layer", "kind", "step"]}
@@ -48,7 +52,8 @@ def _columns(table: type[DeclarativeBase]) -> list[str]:
 
 @cache
 def _values_of(table: type[DeclarativeBase]) -> Callable[[object], tuple[Any, ...]]:  # Any: of as many types as columns
-    return attrgetter(*(_ATTRIBUTES.get(name, name) for name in _columns(table) if name != "run_id"))
+    own = [name for name in _columns(table) if name != "run_id"]
+    return attrgetter(*(_ATTRIBUTES.get((table.__tablename__, name), name) for name in own))
 
 
 @cache

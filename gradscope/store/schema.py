@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0003"
+VERSION = "0004"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -107,6 +107,9 @@ class RunRow(Base):
     nonfinite_kind: Mapped[str | None]
     lost_rows: Mapped[int] = mapped_column(default=0)
     recorder_seconds: Mapped[float] = mapped_column(default=0.0)
+    watched_seconds: Mapped[float] = mapped_column(default=0.0)
+    record_every: Mapped[int | None]
+    record_budget: Mapped[float | None]
     revision: Mapped[int] = mapped_column(default=0)
 
 
@@ -187,6 +190,20 @@ class GainRow(Base):
     method: Mapped[str] = mapped_column(primary_key=True)
     gain: Mapped[float | None]
     share_above_one: Mapped[float | None]
+
+
+class SkippedRow(Base):
+    """A step that the optimiser did not take, because gradient scaling had overflowed."""
+
+    __tablename__ = "skipped_steps"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    layer: Mapped[int | None]
+    kind: Mapped[str | None]
+    scale: Mapped[float | None]
 
 
 class TaskRow(Base):

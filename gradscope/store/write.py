@@ -23,7 +23,7 @@ from gradscope.records import (
 )
 from gradscope.store import read, rows
 from gradscope.store.engine import Store
-from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, StatsRow, TaskRow
+from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, SkippedRow, StatsRow, TaskRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +139,7 @@ def append(store: Store, run_id: int, batch: Batch) -> Wishes:
         rows.put(connection, StatsRow, run_id, batch.stats)
         rows.put(connection, HistogramRow, run_id, [s for s in batch.stats if s.histogram is not None])
         rows.put(connection, GainRow, run_id, batch.gains)
+        rows.put(connection, SkippedRow, run_id, batch.skipped)
     return Wishes(stop=bool(reply[0]), deleted=False)
 
 
@@ -147,11 +148,14 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
         "heartbeat": _now(),
         "lost_rows": RunRow.lost_rows + batch.lost_rows,
         "recorder_seconds": RunRow.recorder_seconds + batch.recorder_seconds,
+        "watched_seconds": RunRow.watched_seconds + batch.watched_seconds,
         # a laptop that slept comes back from the lost
         "status": case((RunRow.status == Status.LOST, Status.RUNNING), else_=RunRow.status),
         "ended": case((RunRow.status == Status.LOST, null()), else_=RunRow.ended),
         "error": case((RunRow.status == Status.LOST, null()), else_=RunRow.error),
     }
+    if batch.pace is not None:
+        values |= asdict(batch.pace)
     if batch.progress is not None:
         values |= {name: value for name, value in asdict(batch.progress).items() if value is not None}
         # a resumed run that loads its data again has reported no step yet; only `rewind` goes back
@@ -206,7 +210,7 @@ def requeue(store: Store, run_id: int) -> None:
 def rewind(store: Store, run_id: int, step: int) -> None:
     """Forget what was recorded after a step: a resumed run goes through those steps again."""
     with store.writer.begin() as connection:
-        for table in (StatsRow, HistogramRow, MetricRow, GainRow):
+        for table in (StatsRow, HistogramRow, MetricRow, GainRow, SkippedRow):
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
             _changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)

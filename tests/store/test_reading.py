@@ -7,7 +7,7 @@ import pytest
 
 from gradscope import histogram
 from gradscope.errors import RunNotFound
-from gradscope.records import Batch, Gain, Kind, Metric, NonFinite, Progress, Provenance, Results, Status
+from gradscope.records import Batch, Gain, Kind, Metric, NonFinite, Progress, Provenance, Results, SkippedStep, Status
 from gradscope.store import read, write
 from gradscope.store.notebook import open_runs
 from gradscope.store.read import thinned
@@ -323,3 +323,19 @@ def test_amplification_is_the_treated_gradient_over_the_raw_one(store, new_run, 
     assert found["amplification"].isna().tolist() == [False, False, True, False, True, True]
     assert found.loc[(20, 0), "changed"]
     assert read.amplification(store, [other]).columns.tolist() == read.AMPLIFICATION_COLUMNS
+
+
+def test_skipped_steps_are_listed_with_the_layer_that_overflowed(store, new_run):
+    run_id, other = new_run(layers=2), new_run(layers=1)
+    known = SkippedStep(step=3, attempt=0, layer=1, kind="gradient", scale=65536.0)
+    write.append(store, run_id, Batch(skipped=(SkippedStep(step=3, attempt=1), known)))
+    write.append(store, other, Batch(skipped=(SkippedStep(step=0, layer=0, kind="activation", scale=2.0),)))
+    found = read.skipped_steps(store, [run_id])
+    assert found.columns.tolist() == read.SKIPPED_COLUMNS
+    assert found[["step", "attempt", "layer", "name", "kind", "scale"]].iloc[0].tolist() == [
+        *(3, 0, 1.0, "fc1", "gradient", 65536.0)
+    ]
+    assert found.iloc[1].isna().tolist() == [False, False, False, True, True, True, True]
+    assert len(read.skipped_steps(store, [run_id, other])) == 3
+    write.rewind(store, run_id, 2)
+    assert read.skipped_steps(store, [run_id]).empty

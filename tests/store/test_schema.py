@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine
 
 from gradscope import histogram
-from gradscope.records import Batch, Gain, Kind, Metric, Results, Status
+from gradscope.records import Batch, Gain, Kind, Metric, Pace, Results, SkippedStep, Status
 from gradscope.store import schema, write
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_the_tables_are_made_without_rowid_where_they_are_clustered(store):
     with store.reader.connect() as connection:
         made = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
     clustered = {name for name, sql in made.items() if "WITHOUT ROWID" in sql}
-    assert clustered == {"layers", "metrics", "layer_stats", "gains"}
+    assert clustered == {"layers", "metrics", "layer_stats", "gains", "skipped_steps"}
     assert "AUTOINCREMENT" in made["runs"]
 
 
@@ -74,7 +74,9 @@ def lived_in(store, new_run, stats):
         metrics = (Metric(name="val_accuracy", step=step, value=0.5), Metric(name="train_loss", step=step, value=None))
         update = (stats(step, 0, Kind.UPDATE, rms=0.001), stats(step, 0, Kind.WEIGHT, rms=1.0))
         gains = (Gain(step=step, layer=1, method="pseudo_norm", gain=1.5, share_above_one=0.32),)
-        write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains))
+        skipped = (SkippedStep(step=step, layer=2, kind="gradient", scale=65536.0),)
+        write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped))
+    write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
     write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
     write.finish(store, run_id, Status.COMPLETED)
     connection = sqlite3.connect(f"file:{store.name}?mode=ro", uri=True)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from gradscope.errors import JobError, RunNotFound
-from gradscope.records import Batch, Gain, Kind, Layer, Metric, NonFinite, Progress, Provenance, Results, Status
+from gradscope.records import Batch, Gain, Kind, Layer, Metric, NonFinite, Pace, Progress, Provenance, Results, Status
 from gradscope.store import read, write
 
 
@@ -54,9 +54,19 @@ def test_a_row_without_a_histogram_leaves_none(store, new_run, stats):
 def test_what_was_lost_and_what_recording_cost_add_up(store, new_run):
     run_id = new_run()
     for _ in range(3):
-        write.append(store, run_id, Batch(lost_rows=2, recorder_seconds=0.5))
+        write.append(store, run_id, Batch(lost_rows=2, recorder_seconds=0.5, watched_seconds=10.0))
     run = read.run(store, run_id)
-    assert (run.lost_rows, run.recorder_seconds) == (6, 1.5)
+    assert (run.lost_rows, run.recorder_seconds, run.watched_seconds) == (6, 1.5, 30.0)
+
+
+def test_how_often_is_recorded_stays_until_something_else_is_said(store, new_run):
+    run_id = new_run()
+    assert read.run(store, run_id).pace == Pace()
+    for pace in (Pace(record_every=16, record_budget=0.02), None, Pace(record_every=32, record_budget=0.02), None):
+        write.append(store, run_id, Batch(pace=pace))
+    assert read.run(store, run_id).pace == Pace(record_every=32, record_budget=0.02)
+    write.append(store, run_id, Batch(pace=Pace()))
+    assert read.run(store, run_id).pace == Pace()
 
 
 def test_an_unknown_progress_leaves_what_was_known(store, new_run):
