@@ -3,6 +3,7 @@
 Every number here is about one profile (all layers at one step); `course` follows it over the training.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradscope.analysis.knee import Knee, find_knee
-from gradscope.analysis.wording import significant
+from gradscope.analysis.wording import UNKNOWN, significant
 
 FLAT_DECADES = 1.0
 """A profile whose fitted line changes by less than so many powers of ten from end to end is flat."""
@@ -139,7 +140,18 @@ def _interval(slopes: Numbers, n: int) -> tuple[float, float]:
     return float(slopes[max(first, 0)]), float(slopes[min(last, slopes.size - 1)])
 
 
-def in_words(decay: Decay, names: list[str]) -> str:
+def bends(decay: Decay, first: float, last: float) -> list[tuple[float, float]]:
+    """The fitted line from depth first to last as corners (depth, log10 RMS): its ends, and the knee between them."""
+    knee = decay.knee
+    if knee is not None:
+        start = knee.level + knee.slope_below * (first - knee.at)
+        return [(first, start), (knee.at, knee.level), (last, knee.level + knee.slope_above * (last - knee.at))]
+    if not np.isfinite(decay.slope):
+        return []
+    return [(depth, decay.intercept + decay.slope * depth) for depth in (first, last)]
+
+
+def in_words(decay: Decay, names: Sequence[str] | Mapping[int, str]) -> str:
     """How the RMS runs from the output to the input, such as `flat until fc7, then x0.31 a layer`.
 
     Args:
@@ -153,6 +165,8 @@ def in_words(decay: Decay, names: list[str]) -> str:
 
 
 def _a_layer(factor: float) -> str:
+    if np.isnan(factor):
+        return UNKNOWN
     return "flat" if abs(np.log10(factor)) < 0.05 else f"\N{MULTIPLICATION SIGN}{significant(factor)} a layer"
 
 

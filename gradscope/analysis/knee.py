@@ -25,6 +25,8 @@ class Knee:
 
     at: float
     """Depth at which they meet, that of a layer."""
+    level: float
+    """log10 RMS where they meet."""
     slope_above: float
     """Decades a unit of depth towards the output."""
     slope_below: float
@@ -56,9 +58,8 @@ def find_knee(depth: Numbers, logs: Numbers) -> Knee | None:
         return None
     candidates = depth[LEAST_BESIDE : n - LEAST_BESIDE]
     line = np.stack([np.ones(n), depth - depth.mean()], axis=1)[None]
-    below = np.minimum(depth[None] - candidates[:, None], 0)
-    above = np.maximum(depth[None] - candidates[:, None], 0)
-    bent = np.stack([np.ones_like(below), below, above], axis=2)
+    beyond = depth[None] - candidates[:, None]
+    bent = np.stack([np.ones_like(beyond), np.minimum(beyond, 0), np.maximum(beyond, 0)], axis=2)
     _, deviation_line = _least_absolute(line, logs)
     found, deviations = _least_absolute(bent, logs)
     best = int(deviations.argmin())
@@ -66,7 +67,8 @@ def find_knee(depth: Numbers, logs: Numbers) -> Knee | None:
     gain = 2 * n * np.log(max(float(deviation_line[0]), floor) / max(float(deviations[best]), floor)) - 2 * np.log(n)
     if gain < CLEAR:
         return None
-    return Knee(at=float(candidates[best]), slope_below=float(found[best, 1]), slope_above=float(found[best, 2]))
+    level, below, above = (float(c) for c in found[best])
+    return Knee(at=float(candidates[best]), level=level, slope_below=below, slope_above=above)
 
 
 def _least_absolute(designs: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,11 +1,15 @@
 """The gradient (or signal, or activation) of every layer of some runs at one step."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis import decay
+from gradscope.analysis.labels import short_names
 from gradscope.figures.style import (
     HEALTHY,
     HEIGHT,
@@ -39,6 +43,13 @@ UNITS = {
 }
 
 _NAMES_FIT = 12
+_LETTERS_FIT = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axes:
+    x: alt.X
+    y: alt.Y
 
 
 def gradient_decay(
@@ -54,8 +65,9 @@ def gradient_decay(
     """RMS on a log axis against depth, input at the left, a line a run.
 
     A layer whose RMS is exactly zero stands on a floor line below the axis, one with values that are not finite on a
-    line below that. The band is healthy: within a factor of ten of the median run's output layer. A click on a point
-    selects it under the name `pick`, with its run and layer.
+    line below that. The band is healthy: within a factor of ten of the median run's output layer. While the pointer is
+    on a point, the line fitted to its run is seen. A click on a point selects it under the name `pick`, with its run
+    and layer.
 
     Args:
         profile: `gradscope.store.read.profile`.
@@ -75,16 +87,19 @@ def gradient_decay(
     rows["at"] = rows["log"].where(rows["mark"] == VALUE, np.where(rows["mark"] == ZERO, floor, pit))
     special = set(rows["mark"]) - {VALUE}
     bottom = pit - 0.2 if special else low
-    y = alt.Y(
-        "at:Q",
-        scale=alt.Scale(domain=[bottom, high], nice=False, zero=False),
-        axis=log_axis(
-            ticks(low, high), UNITS[kind] if height >= HEIGHT else UNITS[kind].replace(" (", "\n(").split("\n")
-        ),
-    )
-    parts = [*_band(rows, low, high, y), _lines(rows, runs, relative, y), _points(rows, runs, relative, y)]
+    titles = UNITS[kind] if height >= HEIGHT else UNITS[kind].replace(" (", "\n(").split("\n")
+    scale = alt.Scale(domain=[bottom, high], nice=False, zero=False)
+    axes = _Axes(x=_x(rows, relative), y=alt.Y("at:Q", scale=scale, axis=log_axis(ticks(low, high), titles)))
+    rows, fits = _fitted(rows)
+    hovered = alt.selection_point(name="hover", fields=["run"], on="pointerover", clear="pointerout", empty=False)
+    parts = [
+        *_band(rows, low, high, axes),
+        _fits(labelled(fits, runs), runs, axes, hovered),
+        _lines(rows, runs, axes),
+        _points(rows, runs, axes).add_params(hovered),
+    ]
     if special:
-        parts += [_floors(floor, pit), _specials(rows, runs, relative, y)]
+        parts += [_floors(floor, pit), _specials(rows, runs, axes)]
     columns = 5 if height >= HEIGHT else 3
     return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=columns)
 
@@ -97,7 +112,8 @@ def _x(rows: pd.DataFrame, relative: bool) -> alt.X:
     names = dict(zip(rows["layer"], rows["name"], strict=True))
     shown = len(names) <= _NAMES_FIT and len(set(zip(rows["layer"], rows["name"], strict=True))) == len(names)
     values = list(range(0, last + 1, 1 if last < 16 else 2 if last < 32 else 5 if last < 80 else 10))
-    texts = ", ".join(f"'{i}': '{_quoted(names.get(i, i))}'" for i in values)
+    labels = short_names(list(names.values()))
+    texts = ", ".join(f"'{i}': {_text(labels[names[i]] if i in names else str(i))}" for i in values)
     axis = alt.Axis(
         title="layer: input → output      (the gradient flows ←)",
         values=values,
@@ -110,9 +126,29 @@ def _x(rows: pd.DataFrame, relative: bool) -> alt.X:
     return alt.X("layer:Q", scale=alt.Scale(domain=[-0.3, last + 0.3], nice=False, zero=False), axis=axis)
 
 
-def _quoted(name: object) -> str:
-    """A layer's name inside a Vega expression, shortened to its last part."""
-    return str(name).rsplit(".", 2)[-1][:12].replace("\\", "").replace("'", "") if "." in str(name) else str(name)[:12]
+def _text(label: str) -> str:
+    """A label as a literal of a Vega expression, cut to what fits."""
+    cut = label if len(label) <= _LETTERS_FIT else label[: _LETTERS_FIT - 1] + "…"
+    return json.dumps(cut, ensure_ascii=False)
+
+
+def _fitted(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows with each run's fit in words, and the ends (and the knee) of its fitted line."""
+    words, ends = {}, []
+    for run, own in rows.groupby("run"):
+        found = decay.of_profile(own)
+        words[run] = decay.in_words(found, dict(zip(own["layer"], own["name"], strict=True)))
+        first, last = float(own["layer"].min()), float(own["layer"].max())
+        depth = float(own["depth"].max()) / max(last, 1.0)
+        ends += [(run, layer, layer * depth, at) for layer, at in decay.bends(found, first, last)]
+    return rows.assign(fit=rows["run"].map(words)), pd.DataFrame(ends, columns=["run", "layer", "depth", "at"])
+
+
+def _fits(fits: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes, hovered: alt.Parameter) -> alt.Chart:
+    mark = alt.Chart(fits).mark_line(strokeWidth=1.5, strokeDash=[2, 3], clip=True)
+    seen = alt.condition(hovered, alt.value(1), alt.value(0))
+    chart: alt.Chart = mark.encode(x=axes.x, y=axes.y, color=run_colour(runs), opacity=seen)
+    return chart
 
 
 def _tooltip() -> list[alt.Tooltip]:
@@ -121,6 +157,7 @@ def _tooltip() -> list[alt.Tooltip]:
         alt.Tooltip("name:N", title="layer"),
         alt.Tooltip("step:Q", title="step", format=",d"),
         alt.Tooltip("rms:Q", title="RMS", format=".3g"),
+        alt.Tooltip("fit:N", title="fitted line"),
         alt.Tooltip("max_abs:Q", title="largest", format=".3g"),
         alt.Tooltip("zero_share:Q", title="exact zeros", format=".1%"),
         alt.Tooltip("nonfinite:Q", title="not finite", format="d"),
@@ -128,32 +165,32 @@ def _tooltip() -> list[alt.Tooltip]:
 
 
 def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = ["run", "label", "layer", "name", "depth", "step", "rms", "max_abs", "log", "at", "mark"]
+    columns = ["run", "label", "layer", "name", "depth", "step", "rms", "max_abs", "log", "at", "mark", "fit"]
     shares = rows["zeros"] / rows["n"]
     return rows[columns].assign(zero_share=shares, nonfinite=rows[["nan", "pos_inf", "neg_inf"]].sum(axis=1))
 
 
-def _lines(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+def _lines(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
     # a null breaks the line where a layer has no place on the axis
     drawn = _drawn(rows).assign(at=rows["at"].where(rows["mark"] == VALUE))
     mark = alt.Chart(drawn).mark_line(strokeWidth=2, invalid="break-paths-show-path-domains")
     chart: alt.Chart = mark.encode(
-        x=_x(rows, relative), y=y, color=run_colour(runs), strokeDash=run_dash(runs), detail="run:N"
+        x=axes.x, y=axes.y, color=run_colour(runs), strokeDash=run_dash(runs), detail="run:N"
     )
     return chart
 
 
-def _points(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+def _points(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
     pick = alt.selection_point(name="pick", fields=["run", "layer"])
     drawn = _drawn(rows[rows["mark"] == VALUE])
     points = alt.Chart(drawn).mark_point(filled=True, size=60, opacity=1, cursor="pointer")
     chart: alt.Chart = points.encode(
-        x=_x(rows, relative), y=y, color=run_colour(runs), shape=run_shape(runs), tooltip=_tooltip()
+        x=axes.x, y=axes.y, color=run_colour(runs), shape=run_shape(runs), tooltip=_tooltip()
     ).add_params(pick)
     return chart
 
 
-def _band(rows: pd.DataFrame, low: int, high: int, y: alt.Y) -> list[alt.Chart]:
+def _band(rows: pd.DataFrame, low: int, high: int, axes: _Axes) -> list[alt.Chart]:
     """Within a factor of ten of the output layer's level, the median over the runs."""
     levels = rows[rows["mark"] == VALUE].sort_values("layer").groupby("run")["log"].last()
     if levels.empty:
@@ -161,7 +198,9 @@ def _band(rows: pd.DataFrame, low: int, high: int, y: alt.Y) -> list[alt.Chart]:
     middle = float(levels.median())
     band = pd.DataFrame({"at": [max(low, middle - 1)], "upper": [min(high, middle + 1)]})
     rule = alt.Chart(band).mark_rect(color=HEALTHY, opacity=0.1)
-    return [rule.encode(y=y, y2="upper:Q", tooltip=alt.value("healthy: within a factor of ten of the output layer"))]
+    return [
+        rule.encode(y=axes.y, y2="upper:Q", tooltip=alt.value("healthy: within a factor of ten of the output layer"))
+    ]
 
 
 def _floors(floor: float, pit: float) -> alt.Chart:
@@ -170,10 +209,10 @@ def _floors(floor: float, pit: float) -> alt.Chart:
     return chart
 
 
-def _specials(rows: pd.DataFrame, runs: Mapping[int, RunStyle], relative: bool, y: alt.Y) -> alt.Chart:
+def _specials(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
     shape = alt.Shape(
         "mark:N", scale=alt.Scale(domain=[ZERO, NONFINITE], range=["triangle-down", "cross"]), legend=mark_legend()
     )
     points = alt.Chart(_drawn(rows[rows["mark"] != VALUE])).mark_point(size=90, strokeWidth=2, filled=False)
-    chart: alt.Chart = points.encode(x=_x(rows, relative), y=y, color=run_colour(runs), shape=shape, tooltip=_tooltip())
+    chart: alt.Chart = points.encode(x=axes.x, y=axes.y, color=run_colour(runs), shape=shape, tooltip=_tooltip())
     return chart

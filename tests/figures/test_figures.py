@@ -135,7 +135,7 @@ def test_a_zero_and_a_nan_stand_on_lines_below_the_axis() -> None:
     chart = gradient_decay(BROKEN, RUNS)
     special = drawn(chart, -1).set_index("mark")
     assert special["at"].to_dict() == pytest.approx({"exactly zero": -3.4, "not finite": -3.8})
-    points = drawn(chart, 2)
+    points = drawn(chart, 3)
     assert points["at"].tolist() == pytest.approx([-3.0, -2.0, -2.0, 0.0])
 
 
@@ -148,6 +148,25 @@ def test_colours_of_the_map_of_scales_end_at_six_decades() -> None:
     cells = drawn(scale_map(SCALES, "plain", 260, legend=False), 0)
     assert cells["colour"].tolist() == [-6.0, 0.2, 6.0]
     assert cells["text"].tolist() == ["-9.0", "+0.2", "beyond 300"]
+
+
+def test_the_fitted_line_goes_from_the_first_layer_to_the_last_of_its_run() -> None:
+    straight = statistics({1: [1e-4, 1e-3, 1e-2], 2: [1e-2, np.nan, 0.0]})
+    for relative, depths in ((False, [0, 2]), (True, [0, 1])):
+        chart = gradient_decay(straight, RUNS, relative=relative)
+        fits = drawn(chart, 1)
+        assert fits["run"].tolist() == [1, 1]
+        assert fits["depth" if relative else "layer"].tolist() == depths
+        assert fits["at"].tolist() == pytest.approx([-4, -2])
+    points = drawn(chart, 3)
+    assert points[["run", "fit"]].drop_duplicates().to_numpy().tolist() == [[1, "×0.100 a layer"], [2, "—"]]
+
+
+def test_layers_that_no_two_runs_name_differently_are_named_on_the_axis() -> None:
+    names = ["hidden.0.layer", "hidden.1.layer", "an_output_of_many_letters"]
+    chart = gradient_decay(HEALTHY.assign(name=names * 2), RUNS)
+    axis = chart.layer[2].to_dict()["encoding"]["x"]["axis"]
+    assert axis["labelExpr"] == """{'0': "hidden.0", '1': "hidden.1", '2': "an_output_of_…"}[datum.value]"""
 
 
 def test_a_cell_of_the_map_lasts_until_the_next_record() -> None:
