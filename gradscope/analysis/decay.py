@@ -161,7 +161,8 @@ def in_words(decay: Decay, names: Sequence[str] | Mapping[int, str]) -> str:
     knee = decay.knee
     if knee is None:
         return _a_layer(decay.factor)
-    return f"{_a_layer(knee.factor_above)} until {names[round(knee.at)]}, then {_a_layer(knee.factor_below)}"
+    above, below = _a_layer(knee.factor_above), _a_layer(knee.factor_below)
+    return above if above == below else f"{above} until {names[round(knee.at)]}, then {below}"
 
 
 def _a_layer(factor: float) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradscope.analysis import decay
 from gradscope.analysis.labels import short_names
+from gradscope.analysis.wording import significant
 from gradscope.figures.style import (
     HEALTHY,
     HEIGHT,
@@ -156,9 +157,9 @@ def _tooltip() -> list[alt.Tooltip]:
         alt.Tooltip("label:N", title="run"),
         alt.Tooltip("name:N", title="layer"),
         alt.Tooltip("step:Q", title="step", format=",d"),
-        alt.Tooltip("rms:Q", title="RMS", format=".3g"),
+        alt.Tooltip("rms_text:N", title="RMS"),
         alt.Tooltip("fit:N", title="fitted line"),
-        alt.Tooltip("max_abs:Q", title="largest", format=".3g"),
+        alt.Tooltip("largest_text:N", title="largest"),
         alt.Tooltip("zero_share:Q", title="exact zeros", format=".1%"),
         alt.Tooltip("nonfinite:Q", title="not finite", format="d"),
     ]
@@ -166,8 +167,12 @@ def _tooltip() -> list[alt.Tooltip]:
 
 def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["run", "label", "layer", "name", "depth", "step", "rms", "max_abs", "log", "at", "mark", "fit"]
-    shares = rows["zeros"] / rows["n"]
-    return rows[columns].assign(zero_share=shares, nonfinite=rows[["nan", "pos_inf", "neg_inf"]].sum(axis=1))
+    return rows[columns].assign(
+        zero_share=rows["zeros"] / rows["n"],
+        nonfinite=rows[["nan", "pos_inf", "neg_inf"]].sum(axis=1),
+        rms_text=rows["rms"].map(significant).astype("object"),
+        largest_text=rows["max_abs"].map(significant).astype("object"),
+    )
 
 
 def _lines(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from gradscope.analysis.wording import significant
 from gradscope.figures.decay import UNITS
 from gradscope.figures.style import (
     ALARM,
@@ -70,7 +71,12 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     width = steps[-1] - steps[-2] if len(steps) > 1 else 1
     after = dict(zip(steps, [*steps[1:], steps[-1] + width], strict=True))
     cells = rows[["step", "layer", "name", "rms", "log", "mark"]]
-    return cells.assign(until=cells["step"].map(after), low=cells["layer"] - 0.5, top=cells["layer"] + 0.5)
+    return cells.assign(
+        until=cells["step"].map(after),
+        low=cells["layer"] - 0.5,
+        top=cells["layer"] + 0.5,
+        rms_text=cells["rms"].map(significant).astype("object"),
+    )
 
 
 def _x() -> alt.X:
@@ -92,7 +98,7 @@ def _tooltip() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("name:N", title="layer"),
         alt.Tooltip("step:Q", title="step", format=",d"),
-        alt.Tooltip("rms:Q", title="RMS", format=".3g"),
+        alt.Tooltip("rms_text:N", title="RMS"),
         alt.Tooltip("mark:N", title="kind of value"),
     ]
 

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.wording import significant
 from gradscope.figures.style import (
     ALARM,
     HEALTHY,
@@ -43,12 +44,13 @@ def update_ratio(ratio: pd.DataFrame, *, colour: str = PALETTE[0], height: int =
     known = ratio[np.isfinite(ratio["ratio"]) & (ratio["ratio"] > 0)]
     if known.empty:
         return empty(title, height)
-    known = known.assign(log=np.log10(known["ratio"].to_numpy(dtype=np.float64)))
+    texts = known["ratio"].map(significant).astype("object")
+    known = known.assign(log=np.log10(known["ratio"].to_numpy(dtype=np.float64)), text=texts)
     low = min(HEALTHY_RATIO[0] - 1, math.floor(known["log"].min()))
     high = max(HEALTHY_RATIO[1] + 1, math.ceil(known["log"].max()))
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     y = alt.Y("log:Q", scale=scale, axis=log_axis(ticks(low, high, 6), "update / weight (RMS)"))
-    tooltip = [alt.Tooltip("step:Q", format=",d"), alt.Tooltip("ratio:Q", format=".3g")]
+    tooltip = [alt.Tooltip("step:Q", format=",d"), alt.Tooltip("text:N", title="ratio")]
     line = alt.Chart(known).mark_line(color=colour, strokeWidth=2).encode(x=_x(), y=y, tooltip=tooltip)
     band = alt.Chart(pd.DataFrame({"log": [HEALTHY_RATIO[0]], "upper": [HEALTHY_RATIO[1]]}))
     rect = band.mark_rect(color=HEALTHY, opacity=0.1).encode(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from gradscope.analysis import decay
 from gradscope.analysis.curves import smoothed
+from gradscope.analysis.labels import with_short_names
 from gradscope.analysis.settings import differing, side_by_side
 from gradscope.analysis.wording import UNKNOWN, duration, percent, plain, significant
 from gradscope.figures.decay import gradient_decay
@@ -26,9 +27,9 @@ Below, the same layer of every run: a histogram further to the left has smaller 
 
 def results(runs: list[Run], profile: pd.DataFrame) -> dict[int, dict[str, str]]:
     """What came of each run, as texts."""
-    found = {}
+    found, named = {}, with_short_names(profile)
     for run in runs:
-        own = profile[profile["run"] == run.id]
+        own = named[named["run"] == run.id]
         seen = decay.of_profile(own) if len(own) else None
         taken = (run.ended - run.started).total_seconds() if run.ended and run.started else None
         found[run.id] = {

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from gradscope.analysis import decay
+from gradscope.analysis.labels import with_short_names
 from gradscope.analysis.wording import UNKNOWN, count, significant
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.style import RunStyle, log_span
@@ -107,24 +108,33 @@ def step_to_show(steps: list[int], live: bool) -> int:
 
 
 def table(profile: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) -> None:
-    """A line a run: factor, verdict, fit, step."""
-    rows = []
-    for run in runs:
-        own = profile[profile["run"] == run.id]
-        if own.empty:
-            rows.append((chip(looks[run.id]), looks[run.id].label, UNKNOWN, "nothing recorded yet", UNKNOWN, UNKNOWN))
-            continue
-        found = decay.of_profile(own)
-        factor = f"\N{MULTIPLICATION SIGN}{significant(found.factor)}" if found.factor == found.factor else UNKNOWN
-        step = count(int(own["step"].max()))
-        rows.append((chip(looks[run.id]), looks[run.id].label, factor, found.verdict, significant(found.r2), step))
-    frame = pd.DataFrame(rows, columns=["", "run", "a layer", "verdict", "R²", "step"])
-    config = {
-        "": st.column_config.ImageColumn(width=50),
-        "a layer": st.column_config.TextColumn(help="By what the RMS is multiplied at each layer towards the input"),
-        "R²": st.column_config.TextColumn(help="How well a straight line on the log axis fits, at most 1"),
+    """A line a run: factor, course, verdict, fit, step."""
+    named = with_short_names(profile)
+    known = {run.id: named[named["run"] == run.id] for run in runs}
+    rows = [{"": chip(looks[run]), "run": looks[run].label, **_found(own)} for run, own in known.items()]
+    texts = {
+        "a layer": "By what the RMS is multiplied at each layer towards the input, and its 95 % confidence interval",
+        "from output to input": "One factor for all layers, or two where two lines fit clearly better than one",
+        "R²": "How well a straight line on the log axis fits, at most 1",
     }
-    st.dataframe(frame, hide_index=True, column_config=config, key="decay_table", width="stretch")
+    config = {name: st.column_config.TextColumn(help=text) for name, text in texts.items()}
+    config[""] = st.column_config.ImageColumn(width=50)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, key="decay_table", width="stretch")
+
+
+def _found(own: pd.DataFrame) -> dict[str, str]:
+    """What the profile of one run says."""
+    if own.empty:
+        return dict.fromkeys(["a layer", "from output to input", "verdict", "R²", "step"], UNKNOWN)
+    found = decay.of_profile(own)
+    factor, low, high = map(significant, (found.factor, found.factor_low, found.factor_high))
+    return {
+        "a layer": UNKNOWN if factor == UNKNOWN else f"\N{MULTIPLICATION SIGN}{factor} ({low} to {high})",
+        "from output to input": decay.in_words(found, dict(zip(own["layer"], own["name"], strict=True))),
+        "verdict": found.verdict,
+        "R²": significant(found.r2),
+        "step": count(int(own["step"].max())),
+    }
 
 
 store = source.the_store()

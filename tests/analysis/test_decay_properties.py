@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradscope.analysis.decay import course, fit, half_depth, in_words, of_profile
+from gradscope.analysis.decay import bends, course, fit, half_depth, in_words, of_profile
 from gradscope.analysis.knee import find_knee
 
 slopes = st.floats(-2, 2)
@@ -89,6 +89,26 @@ def test_in_words_the_knee_is_told_from_the_output_down() -> None:
     names = [f"fc{i + 1}" for i in range(14)]
     assert in_words(found, names) == "flat until fc8, then \N{MULTIPLICATION SIGN}0.310 a layer"
     assert in_words(of_profile(profile(-2 + 0.5 * layer)), names) == "\N{MULTIPLICATION SIGN}0.316 a layer"
+
+
+def test_two_lines_that_are_both_flat_are_told_as_one() -> None:
+    layer = np.arange(30.0)
+    found = of_profile(profile(-2 - 0.015 * np.abs(layer - 12)))
+    assert found.knee is not None
+    assert in_words(found, [f"fc{i + 1}" for i in range(30)]) == "flat"
+
+
+def test_a_fitted_line_has_a_corner_at_its_knee() -> None:
+    layer = np.arange(14.0)
+    straight, bent = (of_profile(profile(-2 + 0.5 * np.minimum(layer - at, 0))) for at in (13, 7))
+    corners = {
+        "straight": bends(straight, 0, 13),
+        "bent": bends(bent, 0, 13),
+        "none": bends(of_profile(profile(np.zeros(0))), 0, 0),
+    }
+    assert corners["straight"] == [pytest.approx(end, abs=1e-6) for end in ((0, -8.5), (13, -2))]
+    assert corners["bent"] == [pytest.approx(end, abs=1e-3) for end in ((0, -5.5), (7, -2), (13, -2))]
+    assert corners["none"] == []
 
 
 def test_by_relative_depth_a_shallow_and_a_deep_net_with_one_loss_in_all_are_equal() -> None:

@@ -159,7 +159,10 @@ def test_the_fitted_line_goes_from_the_first_layer_to_the_last_of_its_run() -> N
         assert fits["depth" if relative else "layer"].tolist() == depths
         assert fits["at"].tolist() == pytest.approx([-4, -2])
     points = drawn(chart, 3)
-    assert points[["run", "fit"]].drop_duplicates().to_numpy().tolist() == [[1, "×0.100 a layer"], [2, "—"]]
+    assert points[["run", "fit"]].drop_duplicates().to_numpy().tolist() == [
+        [1, "\N{MULTIPLICATION SIGN}0.100 a layer"],
+        [2, "—"],
+    ]
 
 
 def test_layers_that_no_two_runs_name_differently_are_named_on_the_axis() -> None:

@@ -73,7 +73,11 @@ def test_the_decay_says_factor_and_verdict(store: Store, page: Page) -> None:
         add(store, BY_NAME[name], [0, 1, 180])
     table = page("Gradient decay").dataframe[0].value
     assert table["verdict"].tolist() == ["vanishing from fc7 down", "flat", "not finite in 4 layers"]
-    assert table["a layer"].tolist()[0].startswith("\N{MULTIPLICATION SIGN}0.2")
+    factor, interval = table["a layer"][0].split(" ", 1)
+    assert factor.startswith("\N{MULTIPLICATION SIGN}0.2")
+    low, high = map(float, interval.strip("()").split(" to "))
+    assert low < 0.21 < high
+    assert table["from output to input"][0] == f"{factor} a layer"
 
 
 def test_the_address_says_what_the_decay_shows(store: Store, app: Page) -> None:
