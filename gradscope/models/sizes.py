@@ -54,6 +54,17 @@ def n_parameters(settings: Settings, in_shape: Shape, n_classes: int, batch_norm
     return _COUNTS[type(settings)](settings, in_shape, n_classes, batch_norm_method)
 
 
+def n_macs(settings: Settings, in_shape: Shape, n_classes: int) -> int:
+    """Multiply-accumulates of the convolutions and dense layers in one forward pass of one picture.
+
+    Args:
+        settings: The model.
+        in_shape: Channels, height and width of a picture.
+        n_classes: Number of classes.
+    """
+    return _MACS[type(settings)](settings, in_shape, n_classes)
+
+
 def _dense(sizes: list[int]) -> int:
     return sum(i * o + o for i, o in pairwise(sizes))
 
@@ -85,4 +96,42 @@ _COUNTS: Mapping[type[Settings], Callable[[Any, Shape, int, bool], int]] = {
     Mlp: _mlp,
     PaperCnn: _paper_cnn,
     Resnet: _resnet,
+}
+
+
+def _mlp_macs(settings: Mlp, in_shape: Shape, n_classes: int) -> int:
+    sizes = [n_pixels(in_shape), *[settings.width] * (settings.depth - 1), n_classes]
+    return sum(i * o for i, o in pairwise(sizes))
+
+
+def _paper_cnn_macs(settings: PaperCnn, in_shape: Shape, n_classes: int) -> int:
+    plan = PAPER_CNN[settings.variant]
+    sizes = [flat_size(plan, in_shape), *plan.dense, n_classes]
+    strides = zip(pairwise([in_shape[0], *plan.channels]), plan.strides, strict=True)
+    return _conv_macs([(i, o, stride) for (i, o), stride in strides], in_shape) + sum(i * o for i, o in pairwise(sizes))
+
+
+def _resnet_macs(settings: Resnet, in_shape: Shape, n_classes: int) -> int:
+    width, blocks = settings.width, (settings.depth - 2) // 6
+    convs = [(in_shape[0], width, 1)]
+    for before, after, stride in ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)):
+        convs += [(before, after, stride)] + [(after, after, 1)] * (2 * blocks - 1)
+    return _conv_macs(convs, in_shape) + 4 * width * n_classes
+
+
+def _conv_macs(convs: list[tuple[int, int, int]], in_shape: Shape) -> int:
+    """Of 3x3 convolutions with padding 1, each with channels in, channels out and stride."""
+    _, height, width = in_shape
+    total = 0
+    for i, o, stride in convs:
+        height, width = -(-height // stride), -(-width // stride)
+        total += 9 * i * o * height * width
+    return total
+
+
+# Any: as above
+_MACS: Mapping[type[Settings], Callable[[Any, Shape, int], int]] = {
+    Mlp: _mlp_macs,
+    PaperCnn: _paper_cnn_macs,
+    Resnet: _resnet_macs,
 }

@@ -207,6 +207,17 @@ def requeue(store: Store, run_id: int) -> None:
         connection.execute(_changed(run_id, status=Status.QUEUED, ended=None, error=None, stop_requested=False))
 
 
+def take(store: Store, run_id: int, *, host: str, pid: int) -> None:
+    """An ended run goes on in the process that asks, past the queue: running from now on."""
+    now = _now()
+    with store.writer.begin() as connection:
+        status = _status(connection, store, run_id)
+        if not status.is_final:
+            raise JobError(f"run {run_id} is {status}; only a run that ended can be resumed")
+        again = {"status": Status.RUNNING, "started": now, "heartbeat": now, "ended": None, "error": None}
+        connection.execute(_changed(run_id, **again, stop_requested=False, host=host, pid=pid))
+
+
 def rewind(store: Store, run_id: int, step: int) -> None:
     """Forget what was recorded after a step: a resumed run goes through those steps again."""
     with store.writer.begin() as connection:

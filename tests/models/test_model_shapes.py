@@ -13,7 +13,7 @@ from gradscope.models import build_model, estimate
 from gradscope.models.activations import ACTIVATIONS, find_activations, make_activation
 from gradscope.models.blocks import NormSlot
 from gradscope.models.resnet import PadShortcut
-from gradscope.models.sizes import Shape, n_parameters
+from gradscope.models.sizes import Shape, n_macs, n_parameters
 
 DIGITS, GREY, COLOUR, RADAR = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 11, 61)
 MODELS: list[Settings] = [
@@ -44,6 +44,12 @@ def test_a_model_gives_one_logit_a_class_and_has_the_predicted_size(settings: Se
         logits = model(torch.empty(2, *shape))
     assert logits.shape == (2, 7)
     assert trainable(model) == n_parameters(settings, shape, 7)
+
+
+@pytest.mark.parametrize("shape", [DIGITS, COLOUR, RADAR], ids=str)
+@pytest.mark.parametrize("settings", MODELS, ids=repr)
+def test_multiply_accumulates_by_arithmetic_are_those_of_the_network(settings: Settings, shape: Shape) -> None:
+    assert n_macs(settings, shape, 7) == estimate(settings, shape, 7).macs
 
 
 @pytest.mark.parametrize("settings", [Mlp(depth=6, width=16), PaperCnn(variant=1), PaperCnn(variant=2)], ids=repr)

@@ -1,0 +1,143 @@
+"""`gradscope reproduce`."""
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradscope.cli.app import StoreOption, app, complain, open_named
+from gradscope.cli.training import train_here
+from gradscope.errors import StoreError
+
+if TYPE_CHECKING:
+    from gradscope.records import Run, Status
+    from gradscope.reproduce.group import Group, Item
+    from gradscope.store import Store
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn.")],
+    scale: Annotated[str, typer.Option(help="tiny (seconds), cpu (about an hour on two cores) or full.")] = "cpu",
+    seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
+    data_folder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Folder with cifar10/train.parquet and so on; else downloaded.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="EXPERIMENT", help="Only this experiment; may be given again.")
+    ] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Also vary what the paper leaves open.")] = False,
+    queue: Annotated[bool, typer.Option("--queue", help="Train in the background, when there is room.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and the time they take.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the figures into a Markdown file; trains nothing.")
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Run a paper's experiments again, as a group of runs; given again, it goes on where it was.
+
+    Exits with 0 when all are done, 1 when a run failed, 4 when it was stopped.
+    """
+    from gradscope.reproduce.group import find_group
+    from gradscope.reproduce.papers import chosen, paper_of
+    from gradscope.reproduce.scales import scale_of
+
+    about, size = paper_of(paper), scale_of(scale)
+    experiments = chosen(about, only or (), sweep=sweep)
+    opened = _store(store, create=not (dry_run or report))
+
+    def found() -> "Group":
+        return find_group(opened, about, size, experiments, range(seeds), data_folder)
+
+    _tell_plan(found(), _earlier(opened), in_background=queue)
+    if report:
+        _report(report, opened, found())
+    elif not dry_run and opened:
+        _start(opened, found(), queue)
+        if not queue:
+            _tell_results(found())
+
+
+def _store(name: str | None, *, create: bool) -> "Store | None":
+    """The store; None where there is none yet and none is to be made."""
+    try:
+        return open_named(name, create=create)
+    except StoreError:
+        if create or Path(name or "").exists():
+            raise
+        return None
+
+
+def _earlier(store: "Store | None") -> "list[Run]":
+    from gradscope.store import read
+
+    return read.runs(store) if store else []
+
+
+def _tell_plan(group: "Group", earlier: "list[Run]", *, in_background: bool) -> None:
+    from gradscope.analysis.wording import percent
+    from gradscope.reproduce.plan import plan
+    from gradscope.terminal import duration
+
+    planned = plan(group, earlier, in_background=in_background)
+    width = max(len(item.name) for item in group.items)
+    for item, seconds in planned.items:
+        done = percent(item.run.results.test_accuracy) if item.run and item.is_done else ""
+        time = "" if seconds is None else f"about {duration(seconds)}"
+        typer.echo(
+            f"{item.name:<{width}}  {item.run.status.value if item.run else 'missing':<9}  {done or time}".rstrip()
+        )
+    typer.echo(f"{group.paper.citation}")
+    typer.echo(f"scale {group.scale.name}: {group.scale.says}")
+    typer.echo(planned.sentence)
+
+
+def _report(path: Path, store: "Store | None", group: "Group") -> None:
+    from gradscope.reproduce.report import write_report
+
+    if store is None:
+        raise StoreError("there is no store to report on yet; train something first, or name one with --store PATH")
+    write_report(path, store, group)
+    typer.echo(f"the figures are in {path}")
+
+
+def _start(store: "Store", group: "Group", queue: bool) -> None:
+    if queue:
+        from gradscope.reproduce.start import queue as queue_items
+
+        found = queue_items(store, group.to_train)
+        typer.echo(f"{len(found)} runs are queued; `gradscope runs` and the page Papers show how it goes")
+        return
+    statuses = _train_all(store, group.to_train)
+    if "stopped" in statuses:
+        raise typer.Exit(4)
+    if "failed" in statuses:
+        complain("some runs failed; the same command tries them again", 1)
+        raise typer.Exit(1)
+
+
+def _train_all(store: "Store", items: "list[Item]") -> "list[Status]":
+    """One after the other, here; a run that somebody stops ends the whole."""
+    from gradscope import jobs
+    from gradscope.records import Status
+    from gradscope.store import write
+
+    statuses: list[Status] = []
+    for i, item in enumerate(items, start=1):
+        if item.run is None:
+            run_id = jobs.create(store, item.config, item.name, status=Status.RUNNING, tags=item.tags)
+        else:
+            run_id = item.run.id
+            write.take(store, run_id, host=socket.gethostname(), pid=os.getpid())
+        statuses.append(train_here(store, run_id, f"{i}/{len(items)} {item.name}"))
+        if statuses[-1] is Status.STOPPED:
+            break
+    return statuses
+
+
+def _tell_results(group: "Group") -> None:
+    from gradscope.reproduce.report import results_table
+
+    typer.echo(results_table(group).to_string(index=False))

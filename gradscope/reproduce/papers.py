@@ -1,0 +1,26 @@
+"""The papers that can be reproduced."""
+
+from collections.abc import Mapping, Sequence
+
+from gradscope.errors import ConfigError
+from gradscope.reproduce import pn
+from gradscope.reproduce.paper import Experiment, Paper
+
+PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (pn.PAPER,)}
+
+
+def paper_of(name: str) -> Paper:
+    """The paper of that name, or a ConfigError that lists them."""
+    if name not in PAPERS:
+        raise ConfigError(f"paper {name!r} is unknown; use one of {', '.join(PAPERS)}")
+    return PAPERS[name]
+
+
+def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False) -> list[Experiment]:
+    """The experiments named, or all but the sweep; ConfigError where the paper has none of a name."""
+    known = {e.name: e for e in paper.experiments}
+    if unknown := [name for name in only if name not in known]:
+        raise ConfigError(f"experiment {unknown[0]!r} is unknown; use one of {', '.join(known)}")
+    if only:
+        return [e for e in paper.experiments if e.name in only]
+    return [e for e in paper.experiments if sweep or not e.sweep]

@@ -1,0 +1,208 @@
+"""Bu, Jiang, Lu & Zhang 2026, "Mitigating the Vanishing Gradient Problem Using a Pseudo-Normalizing Method".
+
+Stated in the paper: ten layers, tanh but for the softmax; plain SGD, batch 50, LeCun normal weights, values clipped at
+0.5, regularisation 0.003; a cosine schedule with a period, the last 20 of 90 epochs at 1e-4; on CIFAR-100 160 epochs
+and a rate that rises in the first half of a period; random flips and crops as augmentation. Its tables of
+architectures, noise accuracies and radar accuracies, and the learning rates, are lost in the copy that we have.
+"""
+
+from typing import Any, Literal
+
+from gradscope.config import (
+    AnyData,
+    Cifar10,
+    Cifar100,
+    ClipValue,
+    CosineWave,
+    Initialisation,
+    PaperCnn,
+    PseudoNorm,
+    Record,
+    RunConfig,
+    Sgd,
+    Train,
+)
+from gradscope.reproduce.paper import Contrast, Difference, Experiment, Paper, Published
+
+LOST = "lost in our copy"
+NOT_SAID = "not said"
+
+DUAL, DIRECT = PseudoNorm(form="dual"), PseudoNorm(form="direct")
+
+# as little validation as allowed in round numbers: the paper trains on all 50,000 pictures
+_VALIDATION = 0.02
+_CIFAR10 = Cifar10(val_fraction=_VALIDATION)
+
+
+def _config(
+    *methods: PseudoNorm,
+    data: AnyData = _CIFAR10,
+    variant: Literal[1, 2, 3] = 1,
+    activation: Literal["tanh", "relu"] = "tanh",
+    scheme: Literal["lecun", "he"] = "lecun",
+    epochs: int = 90,
+    rising_first: bool = False,
+) -> RunConfig:
+    return RunConfig(
+        data=data,
+        model=PaperCnn(variant=variant, activation=activation),
+        methods=(Initialisation(scheme=scheme), *methods, ClipValue(limit=0.5)),
+        optimizer=Sgd(lr=0.05, weight_decay=0.003),
+        schedule=CosineWave(period_epochs=1, min_lr=1e-4, tail_epochs=20, tail_lr=1e-4, rising_first=rising_first),
+        train=Train(epochs=epochs, batch_size=50, mixed_precision=False, checkpoint_every=5),
+        record=Record(every=500),
+    )
+
+
+def _augmented(data: AnyData) -> Any:  # Any: a union member, which pydantic's copy does not name
+    return data.model_copy(update={"augment": "flip_crop"})
+
+
+def _varied(name: str, title: str, **sections: dict[str, object]) -> Experiment:
+    """The dual form with settings of one section changed that the paper leaves open."""
+    config = _config(DUAL)
+    changed = {section: getattr(config, section).model_copy(update=values) for section, values in sections.items()}
+    return Experiment(
+        name=name,
+        title=title,
+        config=config.model_copy(update=changed),
+        unpublished="varies a setting that the paper leaves open",
+        sweep=True,
+    )
+
+
+_MODEL_1 = Published(accuracy=0.805, remark="its form of pseudo-normalisation is not said")
+_RELU = Published(accuracy=0.767, remark="its initialisation is not said")
+
+_FORM = Difference(setting="form", paper="figure 1 shows two paths; which form was trained is not said", ours="both")
+_RELU_START = Difference(
+    setting="initialisation", paper="LeCun normal is said of the tanh nets only", ours="both tried"
+)
+_RISING = Difference(
+    setting="shape of a period", paper="the rate rises in its first half", ours="(1 - cos) / 2, from the lowest rate"
+)
+
+PAPER = Paper(
+    name="pn",
+    title="Pseudo-normalised gradients",
+    citation="Bu, Jiang, Lu & Zhang 2026, Entropy 28(1) 57, doi 10.3390/e28010057",
+    experiments=(
+        Experiment(
+            name="tanh",
+            title="Model 1, plain tanh",
+            config=_config(),
+            unpublished="our control: the paper trains no plain tanh net",
+        ),
+        Experiment(
+            name="pn-direct",
+            title="Model 1, direct form",
+            config=_config(DIRECT),
+            published=_MODEL_1,
+            differences=(_FORM,),
+        ),
+        Experiment(
+            name="pn-dual", title="Model 1, dual form", config=_config(DUAL), published=_MODEL_1, differences=(_FORM,)
+        ),
+        Experiment(
+            name="pn-dual-augmented",
+            title="Model 1, dual form, augmented",
+            config=_config(DUAL, data=_augmented(_CIFAR10)),
+            published=Published(accuracy=0.8261),
+            differences=(_FORM,),
+        ),
+        Experiment(
+            name="relu-he",
+            title="Model 1, ReLU, He",
+            config=_config(activation="relu", scheme="he"),
+            published=_RELU,
+            differences=(_RELU_START,),
+        ),
+        Experiment(
+            name="relu-lecun",
+            title="Model 1, ReLU, LeCun",
+            config=_config(activation="relu"),
+            published=_RELU,
+            differences=(_RELU_START,),
+        ),
+        Experiment(
+            name="model-2",
+            title="Model 2, dual form",
+            config=_config(DUAL, variant=2),
+            published=Published(accuracy=0.805, remark='the paper says "nearly the same" as model 1'),
+            differences=(_FORM,),
+        ),
+        Experiment(
+            name="model-2-augmented",
+            title="Model 2, dual form, augmented",
+            config=_config(DUAL, variant=2, data=_augmented(_CIFAR10)),
+            published=Published(accuracy=0.8419),
+            differences=(_FORM,),
+        ),
+        Experiment(
+            name="model-3",
+            title="Model 3, CIFAR-100, dual form, augmented",
+            config=_config(
+                DUAL,
+                variant=3,
+                data=_augmented(Cifar100(val_fraction=_VALIDATION)),
+                epochs=160,
+                rising_first=True,
+            ),
+            published=Published(accuracy=0.6123),
+            differences=(_FORM, _RISING),
+        ),
+        _varied("rate-0.02", "Dual form, peak rate 0.02", optimizer={"lr": 0.02}),
+        _varied("rate-0.1", "Dual form, peak rate 0.1", optimizer={"lr": 0.1}),
+        _varied("period-10", "Dual form, period of 10 epochs", schedule={"period_epochs": 10.0}),
+        _varied("input-symmetric", "Dual form, input from -1 to 1", data={"normalise": "symmetric"}),
+        _varied("input-by-image", "Dual form, each picture normalised", data={"normalise": "image"}),
+        Experiment(
+            name="scope-batch",
+            title="Dual form, one RMS a batch",
+            config=_config(DUAL.model_copy(update={"scope": "batch"})),
+            unpublished="varies a setting that the paper leaves open",
+            sweep=True,
+        ),
+        Experiment(
+            name="every-layer",
+            title="Dual form, every layer normalised",
+            config=_config(DUAL.model_copy(update={"every": 1})),
+            unpublished="the paper says that not every layer may be normalised, without a figure",
+            sweep=True,
+        ),
+    ),
+    differences=(
+        Difference(
+            setting="filters, strides, padding", paper=LOST, ours="3x3, padding 1, stride 2 for pooling; widths by us"
+        ),
+        Difference(setting="peak learning rate", paper=LOST, ours="0.05, chosen beforehand; 0.02 and 0.1 in the sweep"),
+        Difference(setting="lowest learning rate", paper=LOST, ours="1e-4, the rate of the last epochs"),
+        Difference(setting="period of the cosine", paper="read as one epoch", ours="1 epoch; 10 in the sweep"),
+        Difference(setting="momentum", paper=NOT_SAID, ours="none"),
+        Difference(
+            setting="normalisation of the input", paper="its equation is lost", ours="by channel; others in the sweep"
+        ),
+        Difference(
+            setting="one RMS for",
+            paper="not said; its equations are for one sample",
+            ours="a sample; batch in the sweep",
+        ),
+        Difference(
+            setting="layers normalised", paper="every other layer", ours="tanh 9, 7, 5 and 3 of 9, as in figure 1"
+        ),
+        Difference(setting="biases at the start", paper=NOT_SAID, ours="0"),
+        Difference(setting="regularisation 0.003", paper="its form is not said", ours="L2 on weights and biases"),
+        Difference(setting="padding of the random crop", paper=NOT_SAID, ours="4 pixels"),
+        Difference(setting="training pictures", paper="all 50,000", ours="2 % kept for validation at full scale"),
+        Difference(setting="accuracy", paper=NOT_SAID, ours="on the test set after the last epoch"),
+    ),
+    contrasts=(
+        Contrast(question="Does pseudo-normalisation help a tanh net?", first="pn-dual", second="tanh"),
+        Contrast(question="Does the direct form help a tanh net?", first="pn-direct", second="tanh"),
+        Contrast(question="Does the form matter?", first="pn-dual", second="pn-direct"),
+        Contrast(question="Does it beat ReLU with He's start?", first="pn-dual", second="relu-he"),
+        Contrast(question="Is LeCun's start a handicap for ReLU?", first="relu-he", second="relu-lecun"),
+        Contrast(question="Does augmentation help?", first="pn-dual-augmented", second="pn-dual"),
+        Contrast(question="Is model 2 better than model 1?", first="model-2", second="pn-dual"),
+    ),
+)

@@ -1,0 +1,167 @@
+"""A reproduction as text: for the terminal, and as Markdown with every figure read from the store."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
+from gradscope.errors import GradScopeError
+from gradscope.records import Kind, Run
+from gradscope.reproduce.group import Group
+from gradscope.reproduce.paper import Difference, Experiment
+from gradscope.reproduce.summary import by_experiment, differences, paired, summary
+from gradscope.store import Store, read
+
+BEGIN, END = "<!-- figures: `gradscope reproduce {name} --report` writes what follows -->", "<!-- end of figures -->"
+
+
+def accuracy(mean: float, deviation: float) -> str:
+    """Mean and standard deviation of an accuracy in per cent.
+
+    >>> accuracy(0.5, 0.0123), accuracy(0.5, float("nan"))
+    ('50.0 ± 1.2 %', '50.0 %')
+    """
+    if math.isnan(mean):
+        return UNKNOWN
+    return percent(mean) if math.isnan(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
+
+
+def points(gap: float, deviation: float = math.nan) -> str:
+    """A difference of accuracies in percentage points, with its sign.
+
+    >>> points(-0.0123), points(0.05, 0.01)
+    ('-1.2', '+5.0 ± 1.0')
+    """
+    if math.isnan(gap):
+        return UNKNOWN
+    return f"{100 * gap:+.1f}" + ("" if math.isnan(deviation) else f" ± {100 * deviation:.1f}")
+
+
+def results_table(group: Group) -> pd.DataFrame:
+    """`summary` as people read it. Columns: experiment, published, ours, difference (points), runs."""
+    found = summary(group)
+    runs = [
+        f"{n} of {of}" + (f", {d} diverged" if d else "")
+        for n, of, d in zip(found["n"], found["of"], found["diverged"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "experiment": found["title"],
+            "published": [percent(p) for p in found["published"]],
+            "ours": [accuracy(m, s) for m, s in zip(found["mean"], found["deviation"], strict=True)],
+            "difference, points": [points(d) for d in found["difference"]],
+            "runs": runs,
+        }
+    )
+
+
+def contrasts_table(group: Group) -> pd.DataFrame:
+    """`paired` as people read it."""
+    titles = {e.name: e.title for e in group.paper.experiments}
+    rows = [
+        (
+            found.contrast.question,
+            f"{titles[found.contrast.first]} less {titles[found.contrast.second]}",
+            points(found.mean, found.deviation),
+            f"{found.higher} of {found.n}",
+        )
+        for found in paired(group)
+    ]
+    return pd.DataFrame(rows, columns=["question", "compared, seed by seed", "points", "higher in seeds"])
+
+
+def gradient_table(store: Store, group: Group) -> pd.DataFrame:
+    """RMS of the first layer's gradient over that of the last hidden layer, the geometric mean over the seeds."""
+    rows = []
+    for experiment, items in by_experiment(group):
+        runs = [item.run for item in items if item.run and item.run.results.test_accuracy is not None]
+        if runs:
+            ratios = (_first_over_last(store, runs, 0), _first_over_last(store, runs, None))
+            rows.append((experiment.title, *(significant(r) for r in ratios)))
+    return pd.DataFrame(rows, columns=["experiment", "first / last at step 0", "at the last record"])
+
+
+def _first_over_last(store: Store, runs: Sequence[Run], step: int | None) -> float:
+    profile = read.profile(store, [run.id for run in runs], Kind.GRADIENT, step)
+    logs = []
+    for _, own in profile.sort_values("layer").groupby("run"):
+        rms = own["rms"].to_numpy(dtype=np.float64)
+        if len(rms) > 2 and rms[0] > 0 and rms[-2] > 0:
+            logs.append(math.log(rms[0] / rms[-2]))
+    return math.exp(float(np.mean(logs))) if logs else math.nan
+
+
+def markdown(store: Store, group: Group) -> str:
+    """The whole reproduction as Markdown, without a heading of its own."""
+    parts = [
+        f"Scale `{group.scale.name}`: {group.scale.says}",
+        _provenance(store, group),
+        _table(results_table(group)),
+        "Mean and standard deviation over the seeds of the accuracy on the test set after the last epoch.",
+    ]
+    if len(contrasts := contrasts_table(group)):
+        parts += [
+            "Seed by seed (the same split, order of pictures and, where the nets are alike, weights):",
+            _table(contrasts),
+        ]
+    if len(gradients := gradient_table(store, group)):
+        parts += [
+            "RMS of the weight gradient as the optimiser sees it, first layer over last hidden layer:",
+            _table(gradients),
+        ]
+    parts += ["What differs from the paper:", _differences(group)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _provenance(store: Store, group: Group) -> str:
+    runs = [item.run for item in group.items if item.run and item.run.results.test_accuracy is not None]
+    if not runs:
+        return "No run has ended yet."
+    curves = read.metrics(store, [run.id for run in runs], ["val_loss"], max_points=2**20)
+    spent = curves.groupby("run")["seconds"].max().sum() if len(curves) else math.nan
+    devices = sorted({str(run.provenance.device) for run in runs})
+    versions = sorted({f"torch {run.provenance.versions.get('torch', UNKNOWN)}" for run in runs})
+    days = sorted({f"{run.started:%Y-%m-%d}" for run in runs if run.started})
+    return (
+        f"{len(runs)} runs of {len(group.items)}, seeds {', '.join(map(str, sorted({i.seed for i in group.items})))}; "
+        f"{', '.join(devices)}; {', '.join(versions)}; {', '.join(days)}; {duration(float(spent))} of training in all."
+    )
+
+
+def _differences(group: Group) -> str:
+    """One list for all experiments: what several share is said once."""
+    by_text: dict[Difference, list[Experiment]] = {}
+    experiments = [experiment for experiment, _ in by_experiment(group)]
+    for experiment in experiments:
+        for difference in differences(group, experiment):
+            by_text.setdefault(difference, []).append(experiment)
+    rows = [
+        (d.setting, d.paper, d.ours, "all" if len(own) == len(experiments) else ", ".join(e.title for e in own))
+        for d, own in by_text.items()
+    ]
+    return _table(pd.DataFrame(rows, columns=["setting", "paper", "ours", "experiments"]))
+
+
+def write_report(path: Path, store: Store, group: Group) -> None:
+    """Put the figures between their marks in a file, at its end where it has none; the rest of it stays.
+
+    Raises:
+        GradScopeError: the file cannot be written.
+    """
+    begin = BEGIN.format(name=group.paper.name)
+    block = f"{begin}\n\n{markdown(store, group)}\n{END}"
+    try:
+        text = path.read_text() if path.exists() else f"# {group.paper.title}\n\n{group.paper.citation}.\n"
+        before, mark, rest = text.partition(begin)
+        after = rest.partition(END)[2] if mark else "\n"
+        path.write_text(f"{before if mark else before.rstrip() + chr(10) * 2}{block}{after}")
+    except OSError as error:
+        raise GradScopeError(f"the report {path} cannot be written ({error.strerror}); name another file") from error

@@ -1,0 +1,119 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reproductions import Ended, Found
+
+from gradscope.config import Digits, Mlp, RunConfig, Shapes, Train
+from gradscope.errors import GradScopeError
+from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Status
+from gradscope.reproduce.cost import EVALUATION, MACS_PER_CORE, seconds
+from gradscope.reproduce.plan import plan
+from gradscope.reproduce.report import contrasts_table, gradient_table, markdown, results_table, write_report
+from gradscope.reproduce.summary import differences, paired, summary
+from gradscope.store import Store, read, write
+
+
+def test_the_summary_has_mean_deviation_and_distance_to_the_published_figure(found: Found, ended: Ended) -> None:
+    for seed, accuracy in enumerate((0.78, 0.80, 0.82)):
+        ended("pn-dual", seed, accuracy)
+    ended("tanh", 0, 0.7)
+    ended("tanh", 1, None, Status.DIVERGED)
+    table = summary(found("tanh", "pn-dual", seeds=3)).set_index("experiment")
+    dual, tanh = table.loc["pn-dual"], table.loc["tanh"]
+    assert (dual["published"], dual["n"], dual["of"]) == (0.805, 3, 3)
+    assert dual["mean"] == pytest.approx(0.80)
+    assert dual["deviation"] == pytest.approx(0.02)
+    assert dual["difference"] == pytest.approx(-0.005)
+    assert (tanh["n"], tanh["diverged"], tanh["of"]) == (1, 1, 3)
+    assert np.isnan(tanh["published"])
+    assert np.isnan(tanh["deviation"])
+    texts = results_table(found("tanh", "pn-dual", seeds=3))
+    assert texts["ours"].tolist() == ["70.0 %", "80.0 ± 2.0 %"]
+    assert texts["runs"].tolist() == ["1 of 3, 1 diverged", "3 of 3"]
+    assert texts["difference, points"].tolist() == ["—", "-0.5"]
+
+
+def test_pairs_are_compared_seed_by_seed(found: Found, ended: Ended) -> None:
+    for seed, (plain, dual) in enumerate(((0.5, 0.6), (0.7, 0.74), (0.6, 0.58))):
+        ended("tanh", seed, plain)
+        ended("pn-dual", seed, dual)
+    (only,) = paired(found("tanh", "pn-dual", seeds=3))
+    assert (only.n, only.higher) == (3, 2)
+    assert only.mean == pytest.approx(0.04)
+    assert contrasts_table(found("tanh", "pn-dual", seeds=3))["points"].tolist() == ["+4.0 ± 6.0"]
+    assert paired(found("tanh", seeds=3)) == []
+
+
+def test_every_setting_that_the_scale_changes_is_listed(found: Found) -> None:
+    group = found("model-3", seeds=1, scale="cpu")
+    listed = {d.setting: (d.paper, d.ours) for d in differences(group, group.items[0].experiment)}
+    assert listed["train.epochs"] == ("160 at full scale", "6")
+    assert listed["data.limit"] == ("— at full scale", "10000")
+    assert listed["schedule.tail_epochs"] == ("20 at full scale", "1")
+    assert "peak learning rate" in listed
+    assert "train.seed" not in listed
+
+
+def test_time_is_told_from_arithmetic_and_then_from_an_earlier_run(store: Store, ended: Ended) -> None:
+    config = RunConfig(data=Digits(), model=Mlp(depth=3, width=100), train=Train(epochs=2))
+    images, macs = 2 * 1374, 64 * 100 + 100 * 100 + 100 * 10
+    plain = EVALUATION * images * macs / (MACS_PER_CORE * 4)
+    assert seconds(config, [], cores=4, gpu=False) == pytest.approx(plain)
+    run = write.create_run(
+        store, name="x", source="train", config=config.model_dump(mode="json"), status=Status.RUNNING
+    )
+    write.append(store, run, Batch(progress=Progress(last_step=3, samples_per_second=1000.0)))
+    earlier = [read.run(store, run)]
+    twice = config.model_copy(update={"train": Train(epochs=4)})
+    assert seconds(twice, earlier, cores=4, gpu=False) == pytest.approx(EVALUATION * 2 * images / 1000)
+    assert seconds(twice, [replace(earlier[0], config={"model": 1})], cores=4, gpu=False) == pytest.approx(2 * plain)
+    assert seconds(config, [], cores=4, gpu=True) == pytest.approx(EVALUATION * 0.004 * 2 * 28)
+    unreadable = config.model_copy(update={"data": Shapes()})
+    assert seconds(unreadable, [], cores=1, gpu=False) is not None
+
+
+def test_the_plan_counts_and_adds_up(found: Found, ended: Ended) -> None:
+    ended("tanh")
+    ended("pn-dual", status=Status.RUNNING)
+    planned = plan(found("tanh", "pn-dual", "relu-he", seeds=2), [], in_background=False)
+    assert planned.sentence.startswith("6 runs: 1 done, 1 under way, 4 to train, about ")
+    assert planned.seconds == pytest.approx(sum(t for _, t in planned.items if t))
+    assert [t is None for _, t in planned.items] == [True, True, False, False, False, False]
+
+
+def with_gradients(store: Store, run: int, first: float) -> None:
+    write.layers(store, run, [Layer(index=i, name=f"l{i}", type="Linear", shape=(2, 2), n_weights=4) for i in range(3)])
+    rows = tuple(LayerStats(step=0, layer=i, kind=Kind.GRADIENT, n=4, rms=r) for i, r in enumerate((first, 2.0, 5.0)))
+    write.append(store, run, Batch(stats=rows))
+
+
+def test_the_report_is_written_between_its_marks_from_the_store_alone(
+    store: Store, found: Found, ended: Ended, tmp_path: Path
+) -> None:
+    with_gradients(store, ended("tanh", 0, 0.5), 0.02)
+    with_gradients(store, ended("tanh", 1, 0.7), 0.2)
+    group = found("tanh")
+    assert gradient_table(store, group)["first / last at step 0"].tolist() == ["0.0316"]
+    file = tmp_path / "pn.md"
+    write_report(file, store, group)
+    first = file.read_text()
+    assert first.startswith("# Pseudo-normalised gradients\n\nBu, Jiang")
+    assert "| Model 1, plain tanh | — | 60.0 ± 14.1 % | — | 2 of 2 |" in first
+    assert "2 runs of 2, seeds 0, 1; cpu; torch 2.15.0" in first
+    file.write_text(f"{first}\nWhat it means.\n")
+    ended("pn-dual", 0, 0.9)
+    write_report(file, store, found("tanh", "pn-dual"))
+    second = file.read_text()
+    assert second.count("<!-- end of figures -->") == 1
+    assert "| Model 1, dual form | 80.5 % | 90.0 % | +9.5 | 1 of 2 |" in second
+    assert second.endswith("<!-- end of figures -->\n\nWhat it means.\n")
+
+
+def test_a_report_of_nothing_says_so_and_one_that_cannot_be_written_is_refused(
+    store: Store, found: Found, tmp_path: Path
+) -> None:
+    assert "No run has ended yet." in markdown(store, found("tanh"))
+    with pytest.raises(GradScopeError, match="cannot be written"):
+        write_report(tmp_path / "missing" / "pn.md", store, found("tanh"))
