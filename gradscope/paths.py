@@ -80,6 +80,14 @@ class RunPaths(ProcessPaths):
         """The paths of a task on the run, below `runs/<id>/tasks/<task>/`."""
         return ProcessPaths(folder=self.folder / "tasks" / str(task_id))
 
+    def attributions(self, name: str) -> Path:
+        """One file of attributions, below `runs/<id>/attributions/`."""
+        return self.folder / "attributions" / f"{name}.npz"
+
+    def predictions(self, fingerprint: str) -> Path:
+        """What the network of that fingerprint answers to every test picture."""
+        return self.attributions(f"predictions-{fingerprint}")
+
     @property
     def model(self) -> Path:
         """The network's weights at the last checkpoint, safetensors."""

@@ -308,3 +308,39 @@ class Task:
     """Why it failed, one sentence."""
     host: str | None
     pid: int | None
+
+
+class Part(StrEnum):
+    """What a file of attributions holds."""
+
+    MAPS = "maps"
+    """`gradscope.attributions.Attributions`."""
+    CHECKS = "checks"
+    """`gradscope.attributions.Checks` of maps that another file holds."""
+    REFUSAL = "refusal"
+    """No file: the method cannot explain the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """Attributions of some test pictures, as the store knows them."""
+
+    run_id: int
+    fingerprint: str
+    """Of the weights."""
+    step: int
+    """Optimiser steps behind them."""
+    part: Part
+    method: str
+    """The settings of the method, JSON of `gradscope.config.attributions`."""
+    target: str
+    """`predicted`, `true` or the number of a class."""
+    places: tuple[int, ...]
+    """Of the pictures in the test split."""
+    file: str | None
+    """Name for `RunPaths.attributions`."""
+    refusal: str | None
+    """Why the method cannot explain this network, one sentence."""
+    seconds: float
+    """What it took to compute."""
+    created: datetime

@@ -33,6 +33,15 @@ class Trained:
     device: torch.device
 
 
+def untrained(config: RunConfig, data: Dataset, seed: int) -> nn.Module:
+    """The run's network with the weights of another seed, on the CPU."""
+    model = build_model(config.model, in_shape=data.shape, n_classes=len(data.classes), seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for method in build_methods(config.methods):
+        model = method.adapt(model, generator)
+    return model
+
+
 def load_trained(store: Store, run_id: int, device: torch.device, progress: Progress | None = None) -> Trained:
     """Load a run's data and network.
 
@@ -53,10 +62,7 @@ def load_trained(store: Store, run_id: int, device: torch.device, progress: Prog
         )
     config = parse_config(run.config)
     data = load(config.data, seed=config.train.seed, progress=progress).to(device)
-    model = build_model(config.model, in_shape=data.shape, n_classes=len(data.classes), seed=config.train.seed)
-    generator = torch.Generator().manual_seed(config.train.seed)
-    for method in build_methods(config.methods):
-        model = method.adapt(model, generator)
+    model = untrained(config, data, config.train.seed)
     # the hash first: a checkpoint written in between then counts as the older one, and is computed once more
     fingerprint = checkpoint.weights_hash(paths)
     step = checkpoint.load_weights(paths, model)

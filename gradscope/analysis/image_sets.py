@@ -1,42 +1,14 @@
 """Which test pictures are looked at: the same ones for every run, by place and seed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.config.explain import ImageSet, Outcome
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]
-
-
-class Outcome(StrEnum):
-    """What became of a picture."""
-
-    ANY = "any"
-    RIGHT = "right"
-    """Every run is right."""
-    WRONG = "wrong"
-    """Every run is wrong."""
-    DISAGREE = "runs disagree"
-    """Two runs give it different classes."""
-    CONFIDENT_ERROR = "most confident error"
-    """Some run is wrong; those of which it is most certain come first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSet:
-    """A fixed choice of test pictures."""
-
-    n: int = 24
-    seed: int = 0
-    """Of the order in which pictures are taken: a larger set of the same seed holds the smaller one."""
-    outcome: Outcome = Outcome.ANY
-    true: int | None = None
-    """Only pictures of this class."""
-    taken_for: int | None = None
-    """Only pictures that some run gives this class: with `true` a confusion, "dog taken for horse"."""
 
 
 def chosen(wanted: ImageSet, labels: Ints, probabilities: Sequence[Floats]) -> Ints:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0004"
+VERSION = "0005"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -232,3 +232,23 @@ class TaskRow(Base):
     error: Mapped[str | None]
     host: Mapped[str | None]
     pid: Mapped[int | None]
+
+
+class AttributionRow(Base):
+    """Attributions of some test pictures by one method; the maps themselves are a file in the run's folder."""
+
+    __tablename__ = "attributions"
+    __table_args__ = (Index("attributions_by_run", "run_id", "fingerprint"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    run_id: Mapped[int] = _run_key(primary=False)
+    fingerprint: Mapped[str]
+    step: Mapped[int] = mapped_column(BigInteger)
+    part: Mapped[str]
+    method: Mapped[str]
+    target: Mapped[str]
+    places: Mapped[list[Any]] = mapped_column(JSON)
+    file: Mapped[str | None]
+    refusal: Mapped[str | None]
+    seconds: Mapped[float]
+    created: Mapped[datetime]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gradscope.analysis.image_sets import ImageSet, Outcome, chosen, confusions
+from gradscope.analysis.image_sets import chosen, confusions
+from gradscope.config.explain import ImageSet, Outcome
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine
 
 from gradscope import histogram
-from gradscope.records import Batch, Gain, Kind, Metric, Pace, Results, SkippedStep, Status
-from gradscope.store import schema, write
+from gradscope.records import (
+    Attribution,
+    Batch,
+    Gain,
+    Kind,
+    Metric,
+    Pace,
+    Part,
+    Results,
+    SkippedStep,
+    Status,
+)
+from gradscope.store import schema, write, write_attributions
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "schema.md").read_text()
@@ -64,6 +76,22 @@ def test_the_doc_names_the_schema_version():
     assert f"`{schema.VERSION}`" in DOC
 
 
+def attribution(run_id):
+    return Attribution(
+        run_id=run_id,
+        fingerprint="abc",
+        step=10,
+        part=Part.MAPS,
+        method='{"name":"grad_cam"}',
+        target="predicted",
+        places=(3, 1),
+        file="grad_cam-0",
+        refusal=None,
+        seconds=0.5,
+        created=datetime.now(UTC),
+    )
+
+
 @pytest.fixture
 def lived_in(store, new_run, stats):
     """A store with a run in which everything has happened once."""
@@ -77,6 +105,7 @@ def lived_in(store, new_run, stats):
         skipped = (SkippedStep(step=step, layer=2, kind="gradient", scale=65536.0),)
         write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped))
     write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
+    write_attributions.add(store, attribution(run_id))
     write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
     write.finish(store, run_id, Status.COMPLETED)
     connection = sqlite3.connect(f"file:{store.name}?mode=ro", uri=True)
