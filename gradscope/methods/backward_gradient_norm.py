@@ -53,7 +53,7 @@ class BackwardGradientNormMethod(Method):
                 f"{len(layers)}; lower methods.backward_gradient_norm.every or leave it out"
             )
         for layer in chosen:
-            InputGain(layer, self.scaled)
+            InputGain(layer, self.settings.name, self.scaled)
         return model
 
     def scaled(self, error: Tensor) -> Tensor:

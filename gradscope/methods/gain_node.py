@@ -38,11 +38,39 @@ def gain_node(x: Tensor, scale: Scale) -> Tensor:
     return out
 
 
-class InputGain:
-    """Puts a gain node in front of a layer, in training mode only: the layer's own weights do not feel it."""
+Listener = Callable[[Tensor, Tensor | None], None]
+"""Told in each backward pass: the mean gain over the samples, and the share of derivatives above 1 where there are
+derivatives; both 0-dim, on the device of the error."""
 
-    def __init__(self, layer: nn.Module, scale: Scale) -> None:
-        self.scale = scale
+
+class _Told:
+    """A scale that tells whoever listens by what it changed the L2 norm of the error."""
+
+    def __init__(self, method: str, scale: Scale) -> None:
+        self.gain_of = method
+        self.gain_listeners: list[Listener] = []
+        self._scale = scale
+
+    def scale(self, error: Tensor) -> Tensor:
+        out = self._scale(error)
+        if self.gain_listeners:
+            gain = torch.linalg.vector_norm(out) / torch.linalg.vector_norm(error)
+            for tell in self.gain_listeners:
+                tell(gain, None)
+        return out
+
+
+class InputGain(_Told):
+    """Puts a gain node in front of a layer, in training mode only: the layer's own weights do not feel it.
+
+    Args:
+        layer: the layer.
+        method: name of the settings class it serves.
+        scale: what the node does.
+    """
+
+    def __init__(self, layer: nn.Module, method: str, scale: Scale) -> None:
+        super().__init__(method, scale)
         layer.register_forward_pre_hook(self)
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -50,11 +78,14 @@ class InputGain:
         return (gain_node(inputs[0], self.scale), *inputs[1:]) if layer.training else None
 
 
-class OutputGain:
-    """Puts a gain node behind a layer, in training mode only: its own weights and everything below feel it."""
+class OutputGain(_Told):
+    """Puts a gain node behind a layer, in training mode only: its own weights and everything below feel it.
 
-    def __init__(self, layer: nn.Module, scale: Scale) -> None:
-        self.scale = scale
+    Args as of `InputGain`.
+    """
+
+    def __init__(self, layer: nn.Module, method: str, scale: Scale) -> None:
+        super().__init__(method, scale)
         layer.register_forward_hook(self)
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:

@@ -33,7 +33,7 @@ class GradientAmplificationMethod(Method):
             )
         n = max(1, round(self.settings.ratio * len(hidden)))
         for i in torch.randperm(len(hidden), generator=generator)[:n].tolist():
-            OutputGain(hidden[i], self.amplified)
+            OutputGain(hidden[i], self.settings.name, self.amplified)
         self.at_epoch(0, 1)
         return model
 

@@ -24,7 +24,7 @@ In anybody's loop: replace `torch.tanh(z)` by `pseudo_norm(z, TANH)`, or `nn.Tan
 for the dual form give it a `FeedbackPath(lowest_layer_of_the_group)`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,7 +35,8 @@ from torch.nn import functional
 from gradscope.config import PseudoNorm
 from gradscope.errors import ConfigError
 from gradscope.methods.base import Method
-from gradscope.methods.gain_node import gain_node
+from gradscope.methods.fused import fused
+from gradscope.methods.gain_node import Listener
 from gradscope.models.activations import find_activations, layer_before
 
 Scope = Literal["sample", "batch"]
@@ -52,7 +53,8 @@ class Smooth:
 
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
-    """From the saved tensor: the activation's output, or its input where the output does not tell the derivative."""
+    """From the saved tensor, the activation's output, or its input where the output does not tell the derivative, to a
+    new tensor, which is changed in place afterwards."""
     saves: Literal["output", "input"] = "output"
 
 
@@ -71,8 +73,12 @@ def _selu_derivative(y: Tensor) -> Tensor:
     return torch.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
 
 
-TANH = Smooth(function=torch.tanh, derivative=lambda y: 1 - y * y)
-SIGMOID = Smooth(function=torch.sigmoid, derivative=lambda y: y * (1 - y))
+def _tanh_derivative(y: Tensor) -> Tensor:
+    return torch.addcmul(y.new_ones(()), y, y, value=-1)
+
+
+TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative)
+SIGMOID = Smooth(function=torch.sigmoid, derivative=lambda y: torch.addcmul(y, y, y, value=-1))
 SMOOTH: Mapping[type[nn.Module], Smooth] = {
     nn.Tanh: TANH,
     nn.Sigmoid: SIGMOID,
@@ -96,87 +102,133 @@ def rms(derivative: Tensor, scope: Scope = "sample") -> Tensor:
     Returns:
         [B, 1, ...] or [1, 1, ...], float32 or wider.
     """
-    wide = derivative.float() if derivative.dtype in {torch.bfloat16, torch.float16} else derivative
-    dims = tuple(range(1 if scope == "sample" else 0, wide.dim()))
-    return wide.square().mean(dim=dims, keepdim=True).sqrt().clamp_min(SMALLEST_RMS)
+    dims = tuple(range(1 if scope == "sample" else 0, derivative.dim()))
+    wide = torch.float32 if derivative.dtype in {torch.bfloat16, torch.float16} else None
+    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=wide)
+    return norm.div_((derivative.numel() / norm.numel()) ** 0.5).clamp_min_(SMALLEST_RMS)
 
 
 def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
     """1 / r, the factor by which the error that leaves the layer downwards grows; shapes as in `rms`."""
-    return rms(derivative, scope).reciprocal()
+    return rms(derivative, scope).reciprocal_()
 
 
-Outlet = Callable[[Tensor, Tensor], Tensor]
-"""From the plain error at z [B, ...] and the gain 1 / r to the error that goes on from here."""
+Treatment = Callable[[Tensor, Tensor, Smooth, Scope], tuple[Tensor, Tensor]]
+"""From what was saved [B, ...], the error [B, ...], the activation and the scope to the error that goes on and the
+gain. In place: on a CPU fresh memory costs more than the arithmetic, and so it needs no more of it than plain tanh."""
 
 
-def amplify(error: Tensor, gain: Tensor) -> Tensor:
-    """The direct form: the error leaves the activation with its gain."""
-    return error * gain
+def direct(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
+    """The direct form: the error times f' / r."""
+    derivative = smooth.derivative(saved)
+    gains = gain(derivative, scope)
+    return derivative.mul_(error).mul_(gains), gains
+
+
+def local(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
+    """At the top of a group in the dual form: the error times f', because the gain takes the other path."""
+    derivative = smooth.derivative(saved)
+    gains = gain(derivative, scope)
+    return derivative.mul_(error), gains
 
 
 class _PseudoNormFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, smooth: Smooth, scope: Scope, outlet: Outlet) -> Tensor:  # Any: untyped in torch
+    def forward(  # Any: torch gives its context no type
+        ctx: Any, z: Tensor, wire: Tensor | None, smooth: Smooth, scope: Scope, listeners: Sequence[Listener]
+    ) -> Tensor:
         y = smooth.function(z)
         ctx.save_for_backward(y if smooth.saves == "output" else z)
-        ctx.smooth, ctx.scope, ctx.outlet = smooth, scope, outlet
+        ctx.treatment = fused(local if wire is not None else direct, z.device.type)
+        ctx.smooth, ctx.scope, ctx.listeners = smooth, scope, listeners
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
         (saved,) = ctx.saved_tensors
-        derivative = ctx.smooth.derivative(saved)
-        return ctx.outlet(error * derivative, gain(derivative, ctx.scope)).to(error.dtype), None, None, None
+        out, gains = ctx.treatment(saved, error, ctx.smooth, ctx.scope)
+        if ctx.listeners:
+            above = ctx.smooth.derivative(saved).abs_() * gains > 1
+            for tell in ctx.listeners:
+                tell(gains.mean(), above.count_nonzero() / above.numel())
+        return out, gains.flatten() if ctx.needs_input_grad[1] else None, None, None, None
 
 
-def pseudo_norm(z: Tensor, smooth: Smooth = TANH, scope: Scope = "sample", outlet: Outlet = amplify) -> Tensor:
+def pseudo_norm(
+    z: Tensor,
+    smooth: Smooth = TANH,
+    scope: Scope = "sample",
+    wire: Tensor | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Tensor:
     """f(z) forward; backward, the error times f'(z) / RMS(f'(z)) instead of f'(z). Not the true gradient.
 
     Args:
         z: Pre-activations [B, ...].
         smooth: The activation f; one of `SMOOTH.values()` or your own.
         scope: What one RMS runs over, see `rms`.
-        outlet: Where the gain 1 / r goes; into the error by default (the direct form).
+        wire: Of a `FeedbackPath`: the dual form, in which the gain 1 / r goes there and the error leaves without it.
+        listeners: Told the gain in each backward pass.
 
     Returns:
         f(z), [B, ...]. Only the tensor that plain autograd would keep is saved for the backward pass.
     """
-    out: Tensor = _PseudoNormFunction.apply(z, smooth, scope, outlet)
+    out: Tensor = _PseudoNormFunction.apply(z, wire, smooth, scope, listeners)
     return out
 
 
-class _Passage:
-    """One backward pass through a group of the dual form: the gain found at its top, used at its bottom."""
+class _EntryFunction(torch.autograd.Function):
+    """The bottom of a group in the dual form: the tensor itself [B, ...], and the wire for the activation at the top.
 
-    def __init__(self) -> None:
-        self.gain: Tensor | None = None
+    The wire is zeros; its "gradient" is the gain, which autograd so carries from the top of the group to here, where
+    the error takes it. That needs no state of its own, whatever order, repetition or compilation the passes go through.
+    """
 
-    def keep(self, error: Tensor, gain: Tensor) -> Tensor:
-        self.gain = gain
-        return error
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scope: Scope) -> tuple[Tensor, Tensor]:  # Any: as above
+        ctx.set_materialize_grads(False)
+        wide = torch.float32 if x.dtype in {torch.bfloat16, torch.float16} else x.dtype
+        return x.view_as(x), x.new_zeros(len(x) if scope == "sample" else 1, dtype=wide)
 
-    def leave(self, error: Tensor) -> Tensor:
-        if self.gain is None:  # the top was not reached: nothing is known of its derivative
-            return error
-        return (error * self.gain.reshape(-1, *[1] * (error.dim() - 1))).to(error.dtype)
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, error: Tensor | None, gain: Tensor | None) -> tuple[Tensor | None, None]:
+        if error is None or gain is None:  # nothing came down, or nothing is known of the derivative at the top
+            return error, None
+        # in place: the layer behind the entry made this error for nobody else
+        return error.mul_(gain.reshape(-1, *[1] * (error.dim() - 1))), None
 
 
 class FeedbackPath:
-    """The second feedback path across one group: a gain node in front of the group's lowest layer."""
+    """The second feedback path across one group: the entry in front of its lowest layer, the wire to its top.
 
-    def __init__(self, lowest: nn.Module) -> None:
-        self.passage = _Passage()
-        """Of the newest forward pass; each has its own, so that several may go forward before they go back."""
+    Args:
+        lowest: a Linear or Conv2d.
+        scope: that of the activation at the top.
+    """
+
+    def __init__(self, lowest: nn.Module, scope: Scope = "sample") -> None:
+        self.scope = scope
+        self._wire: Tensor | None = None
         lowest.register_forward_pre_hook(self)
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        """The hook: the layer's inputs, the first behind the node."""
+        """The hook: the layer's inputs, the first behind the entry."""
         if not layer.training:
             return None
-        self.passage = _Passage()
-        return (gain_node(inputs[0], self.passage.leave), *inputs[1:])
+        x, self._wire = _EntryFunction.apply(inputs[0], self.scope)
+        return (x, *inputs[1:])
+
+    def take_wire(self) -> Tensor:
+        """The wire of the forward pass in progress; given away, because it would keep that pass's memory alive."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            raise ConfigError(
+                "pseudo_norm in its dual form met the top of a group before its lowest layer; "
+                "choose methods.pseudo_norm.form=direct for this model"
+            )
+        return wire
 
 
 class PseudoNormalised(nn.Module):
@@ -198,12 +250,15 @@ class PseudoNormalised(nn.Module):
         self.activation = activation
         self.scope = scope
         self.path = path
+        self.gain_listeners: list[Listener] = []
+
+    gain_of = PseudoNorm.model_fields["name"].default
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, ...] to [B, ...]."""
         if self.training:
-            outlet = self.path.passage.keep if self.path else amplify
-            return pseudo_norm(z, SMOOTH[type(self.activation)], self.scope, outlet)
+            wire = self.path.take_wire() if self.path else None
+            return pseudo_norm(z, SMOOTH[type(self.activation)], self.scope, wire, self.gain_listeners)
         out: Tensor = self.activation(z)
         return out
 
@@ -265,4 +320,4 @@ class PseudoNormMethod(Method):
                 f"pseudo_norm in its dual form finds no Linear or Conv2d before the activation {lowest}; "
                 "choose methods.pseudo_norm.form=direct"
             )
-        return FeedbackPath(layer)
+        return FeedbackPath(layer, self.settings.scope)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradscope.recorder import statistics
+from gradscope.recorder.gains import Told
 from gradscope.recorder.measure import Measured, encoded
 from gradscope.recorder.passes import Shares
 from gradscope.recorder.statistics import WIDTH
-from gradscope.records import Kind, LayerStats, NonFinite
+from gradscope.records import Gain, Kind, LayerStats, NonFinite
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Record:
         kinds: Sequence[Kind],
         groups: Sequence[Group],
         shares: Mapping[int, Shares],
+        told: Mapping[tuple[int, str], Told] | None = None,
     ) -> None:
         """
         Args:
@@ -41,9 +43,11 @@ class Record:
             kinds: each gives one row a layer, also where a layer has no such tensor.
             groups: what was measured.
             shares: by layer, of its activation.
+            told: by layer and method, what the error was multiplied by.
         """
         self.step = step
-        self.n_rows = len(kinds) * len(names)
+        self._told = told or {}
+        self.n_rows = len(kinds) * len(names) + len(self._told)
         self._names = names
         self._kinds, self._groups, self._shares = kinds, groups, shares
         self._stats: tuple[LayerStats, ...] | None = None
@@ -56,6 +60,10 @@ class Record:
                 self._stats = self._resolve()
                 self._groups = ()
             return self._stats
+
+    def gains(self) -> tuple[Gain, ...]:
+        """By what methods changed the error; waits for the device."""
+        return tuple(told.resolve(self.step, layer, method) for (layer, method), told in self._told.items())
 
     def _resolve(self) -> tuple[LayerStats, ...]:
         rows = np.zeros((len(self._kinds), len(self._names), WIDTH))

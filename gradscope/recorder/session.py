@@ -305,4 +305,4 @@ class _Stats:
         where = self.record.nonfinite()
         if where is not None:
             self.note_nonfinite(where)
-        return Batch(stats=stats)
+        return Batch(stats=stats, gains=self.record.gains())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.errors import RecorderError
+from gradscope.recorder.gains import Gains
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
 from gradscope.recorder.measure import compiled, measure
@@ -69,6 +70,7 @@ class Watch:
         self._first_step = step
         self._order: Order | None = Order(model)
         self._passes = Passes(unwrapped(model), self._layers, self.timer)
+        self._gains = Gains(unwrapped(model), self._layers, self.timer)
         self._is_compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in model.modules())
         self._eager = ExitStack()
         self._early: list[Group] = []
@@ -91,6 +93,7 @@ class Watch:
         """Take every hook away."""
         self._hooks.remove()
         self._passes.disarm()
+        self._gains.disarm()
         self._eager.close()
         self._old.clear()
         if self._order is not None:
@@ -160,7 +163,8 @@ class Watch:
                     groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
                     groups += [Group(Kind.SIGNAL, [index], m) for m in seen[layer].signals]
                     shares[index] = Shares(seen[layer])
-        self._receiver.record(Record(self.step, self._names, self._kinds, groups, shares))
+        told = {(self._layers.index(layer), method): said for (layer, method), said in self._gains.disarm().items()}
+        self._receiver.record(Record(self.step, self._names, self._kinds, groups, shares, told))
 
     def _gradients(self) -> list[tuple[int, Tensor]]:
         """(layer, gradient) as the optimiser sees it; a fused one is handed scaled gradients and the scale."""
@@ -212,10 +216,11 @@ class Watch:
 
     def _prepare(self) -> None:
         """For the step to come."""
-        if self._everything and self._due:
+        if self._due and (self._everything or self._gains):
             self._look_at_passes()
             return
         self._passes.disarm()
+        self._gains.disarm()
         if self._order is None:
             self._eager.close()
         else:
@@ -224,6 +229,7 @@ class Watch:
     def _look_at_passes(self) -> None:
         if self._everything:
             self._passes.arm()
+        self._gains.arm()
         self._run_uncompiled()
 
     def _run_uncompiled(self) -> None:

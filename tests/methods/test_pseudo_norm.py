@@ -12,6 +12,7 @@ from gradscope.methods.pseudo_norm import (
     SIGMOID,
     SMOOTH,
     TANH,
+    FeedbackPath,
     PseudoNormalised,
     Smooth,
     chosen,
@@ -304,3 +305,28 @@ def test_it_halves_or_removes_the_decay_where_saturation_causes_it(
     depth: int, gain_: float, bias_std: float, every: int | None, expected: float
 ) -> None:
     assert expected / 3 < error_ratio(depth, gain_, bias_std, every) < expected * 3
+
+
+def test_a_forward_pass_of_the_dual_form_keeps_no_wire() -> None:
+    """A wire that a module kept would keep the whole graph of the pass alive until the next one."""
+    model = six_layers(PseudoNorm(form="dual"))
+    model(X)
+    paths = [m.path for m in model.modules() if isinstance(m, PseudoNormalised)]
+    assert [p._wire for p in paths if p] == [None, None]
+
+
+def test_the_dual_form_refuses_a_model_that_reaches_the_top_of_a_group_first() -> None:
+    linear, top = nn.Linear(2, 2), nn.Linear(2, 2)
+    activation = PseudoNormalised(nn.Tanh(), path=FeedbackPath(top))
+    with pytest.raises(ConfigError, match="before its lowest layer; choose"):
+        nn.Sequential(linear, activation)(torch.randn(3, 2))
+
+
+@pytest.mark.parametrize("form", ["direct", "dual"])
+def test_a_compiled_network_has_the_same_gradients(form: str) -> None:
+    plain, other = (six_layers(PseudoNorm.model_validate({"form": form})) for _ in range(2))
+    functional.cross_entropy(torch.compile(other, backend="aot_eager")(X), Y).backward()
+    for a, b in zip(
+        gradients(plain), [m.weight.grad for m in other.modules() if isinstance(m, nn.Linear)], strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
