@@ -4,15 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.frame import choice, source
+from pages.frame import back, choice, source
 
 st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
+back.one_step_a_page()
 st.logo(Path(__file__).parent / "pages/frame/logo.svg", size="large")
 
 navigation = st.navigation(
     {
         "Runs": [
-            st.Page("pages/runs/1_Runs.py", title="Runs", icon=":material/list:", url_path="runs", default=True),
+            st.Page("pages/runs/1_Runs.py", title="Runs", icon=":material/list:", default=True),
+            # the first page stands at the root whatever its address; people try its name too
+            st.Page("pages/runs/1_Runs.py", title="Runs", url_path="runs", visibility="hidden"),
             st.Page("pages/runs/2_Launch.py", title="Launch", icon=":material/rocket_launch:", url_path="launch"),
         ],
         "Observe": [

@@ -68,7 +68,7 @@ def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         address.seed("layer_name", names, names[0])
         name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
-        chosen_kind = kinds.choose()
+        chosen_kind = kinds.choose("values")
     counts = {}
     for run in runs:
         at = layers.loc[(layers["run"] == run.id) & (layers["name"] == name), "layer"]

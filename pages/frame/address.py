@@ -2,6 +2,9 @@
 
 A widget bound to the address writes the text of its option there, such as `runs=3 tanh-pn`. People and other pages also
 write `runs=3`, and a run may have been renamed since: both are understood here.
+
+Every page has keys of its own. Streamlit strikes out of the address what another page's widget of the same key wrote
+there, so that with a shared one the way back in the browser's history would lose what was chosen.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,14 +44,14 @@ def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[O
         st.session_state[key] = value
 
 
-def seed_step(steps: Sequence[int]) -> None:
-    """Give the widget `step` a recorded step.
+def seed_step(key: str, steps: Sequence[int]) -> None:
+    """Give the widget of that key a recorded step.
 
     Nearest at or below the one it has or the address names; the last if it has none, or had the last of other runs.
     """
-    named = st.query_params.get("step", "")
-    now = st.session_state.get("step", int(named) if named.isdecimal() else steps[-1])
-    if now == st.session_state.get("step_last"):
+    named = st.query_params.get(key, "")
+    now = st.session_state.get(key, int(named) if named.isdecimal() else steps[-1])
+    if now == st.session_state.get(f"{key}_last"):
         now = steps[-1]
-    st.session_state["step"] = max((s for s in steps if s <= now), default=steps[0])
-    st.session_state["step_last"] = steps[-1]
+    st.session_state[key] = max((s for s in steps if s <= now), default=steps[0])
+    st.session_state[f"{key}_last"] = steps[-1]

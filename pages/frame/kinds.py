@@ -8,13 +8,13 @@ from pages.frame import address
 KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
 
 
-def choose() -> Kind:
-    """The control; its choice is in the address under `kind` and goes along from page to page."""
-    address.seed("kind", KINDS, KINDS[0])
+def choose(key: str) -> Kind:
+    """The control; its choice is in the address under the key, which is the page's own: see `address`."""
+    address.seed(key, KINDS, KINDS[0])
     kind = st.segmented_control(
         "What",
         KINDS,
-        key="kind",
+        key=key,
         default=KINDS[0],
         required=True,
         bind="query-params",

@@ -25,7 +25,7 @@ def header(title: str, question: str | None) -> None:
 
 
 def go(page: str, **choices: str) -> NoReturn:
-    """Open another page with choices of its own; those that both pages have come along by themselves.
+    """Open another page with choices of its own; the runs shown come along by themselves.
 
     Without any mapping Streamlit would clear the address, and refuse to because choices are bound to it.
     """

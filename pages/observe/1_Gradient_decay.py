@@ -51,15 +51,16 @@ def open_layers_over_time(runs: list[Run], run_id: int, layer: int) -> None:
     """The page of a clicked layer, its choices in the address."""
     run = next(run for run in runs if run.id == run_id)
     names = source.layers(store, [run]).set_index("layer")["name"]
-    for key in ("run", "layer"):
+    for key in ("run", "layer", "what", "at"):
         st.session_state.pop(key, None)
-    show.go(show.LAYERS, run=choice.text_of(run), layer=f"{layer} {names[layer]}")
+    seen = {"what": str(st.session_state["kind"]), "at": str(st.session_state["step"])}
+    show.go(show.LAYERS, run=choice.text_of(run), layer=f"{layer} {names[layer]}", **seen)
 
 
 def controls(live: bool) -> tuple[Kind, bool]:
     """The row above the figure."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = kinds.choose()
+        kind = kinds.choose("kind")
         address.seed("depth", ["depth", "relative"], "depth")
         depth = st.segmented_control(
             "Depth",
@@ -99,7 +100,7 @@ def step_to_show(steps: list[int], live: bool) -> int:
     st.session_state["replayed"] = False
     if live and st.session_state.get("follow"):
         st.session_state["step"] = last
-    address.seed_step(steps)
+    address.seed_step("step", steps)
     if len(steps) < 2:
         return last
     return st.select_slider(

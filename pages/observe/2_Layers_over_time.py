@@ -41,7 +41,7 @@ def controls(runs: Sequence[Run]) -> tuple[Kind, Run, Run | None]:
         return choice.text_of(by_id[run_id]) if run_id else ALONE
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = kinds.choose()
+        kind = kinds.choose("what")
         ids = list(by_id)
         address.seed("run", ids, ids[0], text)
         run = st.selectbox("Run", ids, key="run", bind="query-params", format_func=text, label_visibility="collapsed")
@@ -68,10 +68,10 @@ def choose_layer(names: dict[int, str]) -> int:
 
 def choose_step(steps: list[int]) -> int:
     """The step of the bars."""
-    address.seed_step(steps)
+    address.seed_step("at", steps)
     if len(steps) < 2:
         return steps[0]
-    return st.select_slider("Step", steps, value=steps[-1], key="step", bind="query-params")
+    return st.select_slider("Step", steps, value=steps[-1], key="at", bind="query-params")
 
 
 def maps(kind: Kind, shown: list[Run], layer: int | None, step: int | None) -> None:

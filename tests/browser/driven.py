@@ -205,8 +205,8 @@ def number(text: str) -> int:
 
 
 def curve(page: Page) -> Locator:
-    """The lines of the first figure."""
-    return page.get_by_test_id("stVegaLiteChart").first.locator("svg g.mark-line path")
+    """The lines of the first figure that are seen; fitted ones wait for the pointer."""
+    return page.get_by_test_id("stVegaLiteChart").first.locator('svg g.mark-line path:not([opacity="0"])')
 
 
 def fill(page: Page, label: str, value: object) -> None:

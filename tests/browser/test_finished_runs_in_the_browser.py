@@ -107,6 +107,32 @@ def test_the_address_is_the_view(gallery: Dashboard, page: Page, new_page: NewPa
     same(other, before)
 
 
+def test_one_press_of_the_back_button_goes_back_one_page_to_the_view_that_was_there(
+    gallery: Dashboard, page: Page
+) -> None:
+    page.goto(f"{gallery.url}/runs?runs=1&runs=4")
+    at(page, "Runs")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    go(page, "Gradient decay")
+    page.get_by_role("radio", name="signal", exact=True).click()
+    settled(page)
+    curve(page).first.wait_for()
+    page.get_by_test_id("stVegaLiteChart").first.locator("svg g.mark-symbol path").nth(1).click(force=True)
+    at(page, "Layers over time")
+    expect(page.get_by_role("radio", checked=True)).to_have_text("signal")
+    go(page, "Compare")
+
+    page.go_back()
+    at(page, "Layers over time")
+    expect(page.get_by_role("radio", checked=True)).to_have_text("signal")
+    page.go_back()
+    at(page, "Gradient decay")
+    expect(page.get_by_role("radio", checked=True).first).to_have_text("signal")
+    page.go_back()
+    at(page, "Runs")
+    assert shown(page) == ["sigmoid", "relu"]
+
+
 def test_a_run_is_renamed_and_another_deleted_when_its_name_is_typed(
     trained: Path, dashboard: Dashboard, page: Page
 ) -> None:
