@@ -50,6 +50,7 @@ navigation = st.navigation(
                 icon=":material/healing:",
                 url_path="pseudo_normalisation",
             ),
+            st.Page("pages/methods/4_Papers.py", title="Papers", icon=":material/article:", url_path="papers"),
         ],
     }
 )

@@ -13,6 +13,8 @@ MACS_PER_CORE = 13e9
 with model 1 of the pseudo-normalising paper at batch 50: 0.166 s a step."""
 SECONDS_PER_STEP_ON_GPU = 0.004
 """Small networks wait for the launches of their kernels, whatever the GPU."""
+STARTING = 3.0
+"""Seconds until the libraries and the data are loaded."""
 EVALUATION = 1.1
 """Validation, test and recording on top of the training itself."""
 
@@ -35,17 +37,10 @@ def seconds(config: RunConfig, earlier: Sequence[Run], *, cores: int, gpu: bool)
     images = shape.n_train * config.train.epochs
     macs = n_macs(config.model, shape.shape, shape.n_classes)
     measured = next((rate for run in earlier if (rate := _macs_per_second(run, config))), None)
-    if measured:
-        return EVALUATION * images * macs / measured
-    if gpu:
-        return (
-            EVALUATION
-            * SECONDS_PER_STEP_ON_GPU
-            * images
-            / shape.n_train
-            * steps_per_epoch(shape.n_train, config.train.batch_size)
-        )
-    return EVALUATION * images * macs / (MACS_PER_CORE * cores)
+    if measured is None and gpu:
+        steps = config.train.epochs * steps_per_epoch(shape.n_train, config.train.batch_size)
+        return STARTING + EVALUATION * SECONDS_PER_STEP_ON_GPU * steps
+    return STARTING + EVALUATION * images * macs / (measured or MACS_PER_CORE * cores)
 
 
 def _macs_per_second(run: Run, config: RunConfig) -> float | None:

@@ -41,19 +41,15 @@ def points(gap: float, deviation: float = math.nan) -> str:
 
 
 def results_table(group: Group) -> pd.DataFrame:
-    """`summary` as people read it. Columns: experiment, published, ours, difference (points), runs."""
+    """`summary` as people read it. Columns: experiment; published; ours; difference, points; runs."""
     found = summary(group)
-    runs = [
-        f"{n} of {of}" + (f", {d} diverged" if d else "")
-        for n, of, d in zip(found["n"], found["of"], found["diverged"], strict=True)
-    ]
     return pd.DataFrame(
         {
             "experiment": found["title"],
             "published": [percent(p) for p in found["published"]],
             "ours": [accuracy(m, s) for m, s in zip(found["mean"], found["deviation"], strict=True)],
             "difference, points": [points(d) for d in found["difference"]],
-            "runs": runs,
+            "runs": found["runs"],
         }
     )
 

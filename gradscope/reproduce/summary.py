@@ -1,6 +1,7 @@
 """What came of a reproduction: a row an experiment, paired differences, and every setting that is not the paper's."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
 from gradscope.reproduce.paper import Contrast, Difference, Experiment
 
-COLUMNS = ["experiment", "title", "published", "mean", "deviation", "n", "diverged", "of", "difference"]
+COLUMNS = ["experiment", "title", "published", "mean", "deviation", "n", "difference", "runs"]
 
 _NOT_A_DIFFERENCE = {"train.seed", "train.device", "train.checkpoint_every", "preset", "record.every"}
 
@@ -22,8 +23,8 @@ def summary(group: Group) -> pd.DataFrame:
     """One row an experiment, in the paper's order.
 
     Columns: experiment, title, published (accuracy in 0..1, NaN where there is none), mean and deviation (standard
-    deviation over the seeds, NaN below two) of our test accuracy, n (completed runs), diverged, of (runs wanted),
-    difference (mean - published).
+    deviation over the seeds, NaN below two) of our test accuracy, n (completed runs), difference (mean - published),
+    runs (how many are in which state, in words).
     """
     rows = []
     for experiment, items in by_experiment(group):
@@ -31,21 +32,16 @@ def summary(group: Group) -> pd.DataFrame:
         published = experiment.published.accuracy if experiment.published else math.nan
         mean = float(found.mean()) if found.size else math.nan
         deviation = float(found.std(ddof=1)) if found.size > 1 else math.nan
-        diverged = sum(item.run is not None and item.run.status is Status.DIVERGED for item in items)
-        rows.append(
-            (
-                experiment.name,
-                experiment.title,
-                published,
-                mean,
-                deviation,
-                found.size,
-                diverged,
-                len(items),
-                mean - published,
-            )
-        )
+        numbers = (published, mean, deviation, found.size, mean - published)
+        rows.append((experiment.name, experiment.title, *numbers, runs_in_words(items)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def runs_in_words(items: Sequence[Item]) -> str:
+    """How many are completed, and what became of the others, such as `1 of 3, 1 running`."""
+    others = Counter(item.run.status.value for item in items if item.run and item.run.status is not Status.COMPLETED)
+    done = sum(item.run is not None for item in items) - sum(others.values())
+    return ", ".join([f"{done} of {len(items)}", *(f"{n} {status}" for status, n in others.items())])
 
 
 def by_experiment(group: Group) -> list[tuple[Experiment, list[Item]]]:

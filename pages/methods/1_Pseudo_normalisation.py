@@ -29,13 +29,12 @@ from gradscope.theory.pseudo_norm_effect import (
     plain_sentence,
     treated_sentence,
 )
-from pages.frame import show
+from pages.frame import kinds, show
 
 SEED, SAMPLES, PIXELS, CLASSES = 0, 32, 64, 10
 MAP_SAMPLES, MAP_WIDTH = 8, 32
 WEIGHT_SCALES = [0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0]
 BIAS_SCALES = [0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0]
-KINDS = [Kind.GRADIENT.value, Kind.SIGNAL.value, Kind.ACTIVATION.value]
 NAMES = {1: "plain", 2: "every second layer", 3: "every layer"}
 SHORT = {1: "plain", 2: "every second", 3: "every layer"}
 LOOKS = {
@@ -82,7 +81,7 @@ def controls() -> dict[str, str]:
     right.slider("Bias scale", 0.0, 2.0, 0.5, 0.05, key="bias_scale", bind="query-params")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         found = {
-            "kind": choose("Curve", "curve", KINDS, "RMS of each layer's weight gradient, signal (error) or output"),
+            "kind": kinds.choose().value,
             "activation": choose("Activation", "net_activation", ["tanh", "sigmoid"]),
             "form": choose("Form", "form", ["direct", "dual"], FORM),
             "scope": choose("RMS per", "scope", ["sample", "batch"]),

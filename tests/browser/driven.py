@@ -29,10 +29,11 @@ PAGES = {
     "Learning curves": "learning_curves",
     "Compare": "compare",
     "Pseudo-normalisation": "pseudo_normalisation",
+    "Papers": "papers",
 }
 """Address of each page by its title; the first page is at the root."""
 
-WITHOUT_RUNS = {"Launch": "Start", "Pseudo-normalisation": "More"}
+WITHOUT_RUNS = {"Launch": "Start", "Pseudo-normalisation": "More", "Papers": "Start"}
 """Pages that have something to show while the store is empty, each with a button of its own."""
 
 TRAINED = {"sigmoid": "1 sigmoid", "tanh": "2 tanh", "tanh-pn": "3 tanh-pn", "relu": "4 relu"}

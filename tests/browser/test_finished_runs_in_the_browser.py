@@ -29,7 +29,14 @@ from gradscope.store import open_store, read
 
 pytestmark = pytest.mark.browser
 
-CHARTS = {"Gradient decay": 1, "Layers over time": 5, "Learning curves": 2, "Compare": 3, "Pseudo-normalisation": 6}
+CHARTS = {
+    "Gradient decay": 1,
+    "Layers over time": 5,
+    "Learning curves": 2,
+    "Compare": 3,
+    "Pseudo-normalisation": 6,
+    "Papers": 1,
+}
 
 
 def view(page: Page) -> dict[str, object]:

@@ -1,10 +1,16 @@
-"""The pages about methods: what a slider and a click on a map change, and that the address keeps it."""
+"""The pages about methods: what a slider and a click on a map change, how a paper's runs are started and stopped."""
 
 import re
 
 import pytest
-from driven import Dashboard, NewPage, alright, at, settled
+from driven import Dashboard, NewPage, alright, at, rows, settled, until
 from playwright.sync_api import Page, expect
+
+from gradscope.records import Results, Status
+from gradscope.reproduce.group import find_group
+from gradscope.reproduce.papers import chosen, paper_of
+from gradscope.reproduce.scales import scale_of
+from gradscope.store import Store, read, write
 
 pytestmark = pytest.mark.browser
 
@@ -38,3 +44,36 @@ def test_sliders_and_the_map_change_the_verdict_and_the_address(
     at(other, "Pseudo-normalisation")
     badge(other, "every layer: does nothing")
     expect(other.get_by_role("slider", name="Weight scale")).to_have_value("0.5")
+
+
+def half_done(store: Store) -> None:
+    """All tiny runs of a paper but the last, over one seed."""
+    paper, scale = paper_of("pn"), scale_of("tiny")
+    for item in find_group(store, paper, scale, chosen(paper), [0]).items[:-1]:
+        values = item.config.model_dump(mode="json")
+        run = write.create_run(
+            store, name=item.name, source="train", config=values, status=Status.QUEUED, tags=item.tags
+        )
+        write.results(store, run, Results(test_accuracy=0.5))
+        write.finish(store, run, Status.COMPLETED)
+
+
+def test_a_papers_missing_run_is_trained_from_its_page(dashboard: Dashboard, store: Store, page: Page) -> None:
+    half_done(store)
+    dashboard.open()
+    page.goto(f"{dashboard.url}/papers")
+    at(page, "Papers")
+    expect(page.get_by_text(re.compile("27 runs: 8 done, 0 under way, 19 to train"))).to_be_visible()
+    seeds = page.get_by_label("Seeds", exact=True)
+    seeds.fill("1")
+    seeds.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Go on (1 run)").click()
+    expect(page.get_by_text("9 runs: 9 done, 0 under way, 0 to train")).to_be_visible()
+    last = read.runs(store)[0]
+    assert (last.status, last.tags) == (Status.COMPLETED, ("reproduce-pn", "tiny", "model-3"))
+    until(lambda: rows(page)[-1]["runs"] == "1 of 1", "the table has it")
+    page.get_by_role("button", name="Show its runs").click()
+    settled(page)
+    expect(page.get_by_test_id("stSidebar").get_by_text("tanh seed 0", exact=True)).to_be_visible()
+    alright(page)

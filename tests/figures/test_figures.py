@@ -17,6 +17,7 @@ from gradscope.figures.histograms import histogram_bars, histogram_lines, histog
 from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.learning import learning_curve
+from gradscope.figures.papers import reproduction
 from gradscope.figures.pseudo_norm import layer_gains, layer_shares, scale_map
 from gradscope.figures.style import styles
 from gradscope.records import Kind
@@ -60,6 +61,10 @@ GAINS = pd.DataFrame({"layer": [0, 1], "gain": [1.2, 3.0], "share": [0.4, 0.3], 
 SCALES = pd.DataFrame(
     {"weight_scale": [1.0, 1.0, 2.0], "bias_scale": [0.0, 0.5, 0.0], "decades": [-9.0, 0.2, np.inf]}
 ).assign(here=[True, False, False])
+REPRODUCED = pd.DataFrame(
+    {"title": ["a", "b"], "published": [0.8, np.nan], "mean": [0.7, np.nan], "deviation": [0.02, np.nan]}
+)
+SEEDS = pd.DataFrame({"title": ["a", "a"], "seed": [0, 1], "accuracy": [0.69, 0.71]})
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
@@ -80,6 +85,8 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "update_ratio": lambda: update_ratio(RATIO),
     "update_ratio_empty": lambda: update_ratio(RATIO.head(0)),
     "lost_values": lambda: lost_values(MAP[MAP["layer"] == 0]),
+    "reproduction": lambda: reproduction(REPRODUCED, SEEDS, "A paper"),
+    "reproduction_empty": lambda: reproduction(REPRODUCED.head(0), SEEDS.head(0), "A paper"),
     "layer_gains": lambda: layer_gains(GAINS, 160),
     "layer_shares": lambda: layer_shares(GAINS, 160),
     "scale_map": lambda: scale_map(SCALES, "plain", 260, legend=True),
@@ -142,6 +149,12 @@ def test_a_zero_and_a_nan_stand_on_lines_below_the_axis() -> None:
 def test_the_band_is_a_factor_of_ten_around_the_output_layer() -> None:
     band = drawn(gradient_decay(HEALTHY, RUNS, span=(-6, 0)), 0)
     assert (band["at"][0], band["upper"][0]) == pytest.approx((-3.0, -1.0))
+
+
+def test_an_interval_is_a_deviation_to_both_sides_and_what_is_unknown_has_no_mark() -> None:
+    chart = reproduction(REPRODUCED, SEEDS, "A paper")
+    assert drawn(chart, 0)[["accuracy", "high"]].to_numpy().tolist() == [[pytest.approx(0.68), pytest.approx(0.72)]]
+    assert drawn(chart, 2)[["title", "accuracy"]].to_numpy().tolist() == [["a", 0.7], ["a", 0.8]]
 
 
 def test_colours_of_the_map_of_scales_end_at_six_decades() -> None:

@@ -34,10 +34,11 @@ PAGES = {
     "Learning curves": "pages/observe/3_Learning_curves.py",
     "Compare": "pages/compare/1_Compare.py",
     "Pseudo-normalisation": "pages/methods/1_Pseudo_normalisation.py",
+    "Papers": "pages/methods/4_Papers.py",
 }
 """The dashboard's pages: script by title."""
 
-WITHOUT_RUNS = {"Launch", "Pseudo-normalisation"}
+WITHOUT_RUNS = {"Launch", "Pseudo-normalisation", "Papers"}
 """Pages that have something to show while the store is empty."""
 
 STEPS = [0, 1, 2, 4, 8, *range(10, 400, 10)]
