@@ -281,6 +281,44 @@ class Run:
     """How often it is recorded now."""
 
 
+CLEAN = "clean"
+"""The kind of the undisturbed test pictures, at level 0: where every curve of robustness begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessPoint:
+    """How a run's network did on test pictures that were disturbed in one way at one strength."""
+
+    kind: str
+    """A kind of `gradscope.config.robustness`, or CLEAN."""
+    level: float
+    """How strong: standard deviation, severity or change, as the kind says; 0 for `clean`."""
+    seed: int
+    """Of the disturbance."""
+    draws: int
+    """How often each picture was disturbed."""
+    images: int
+    """How many test pictures; the same ones for every run on the same data."""
+    step: int
+    """Optimiser steps behind the weights."""
+    fingerprint: str
+    """Of the weights."""
+    accuracy: float
+    """Mean over the draws, in 0..1."""
+    deviation: float | None
+    """Sample standard deviation of the accuracy over the draws; None with a single draw."""
+    accuracies: tuple[float, ...]
+    """Of each draw, in 0..1."""
+    per_class: dict[str, float | None]
+    """Over all draws, in 0..1, by the name of the class; None where no test picture is of it."""
+    right: bytes
+    """One byte a picture: in how many of the draws it was classified right."""
+    device: str
+    """What it was computed on; another kind of device draws other noise of the same distribution."""
+    settings: dict[str, object]
+    """Of the task that computed it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """Something computed on a run beside its training, such as its accuracy under noise."""

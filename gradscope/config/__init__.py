@@ -41,7 +41,20 @@ from gradscope.config.optimizers import (
     Sgd,
     optimizer_classes,
 )
-from gradscope.config.run import CHOICES, RunConfig, explain, parse_config
+from gradscope.config.robustness import (
+    ATTACKS,
+    CORRUPTIONS,
+    FAMILIES,
+    NOISES,
+    RANDOM,
+    Attack,
+    Corruption,
+    Noise,
+    Robustness,
+    family_of,
+)
+from gradscope.config.robustness import Kind as RobustnessKind
+from gradscope.config.run import CHOICES, RunConfig, parse_config
 from gradscope.config.schedules import (
     AnySchedule,
     Constant,
@@ -57,7 +70,12 @@ from gradscope.config.tasks import TaskSettings
 from gradscope.config.train import Record, Train
 
 __all__ = [
+    "ATTACKS",
     "CHOICES",
+    "CORRUPTIONS",
+    "FAMILIES",
+    "NOISES",
+    "RANDOM",
     "Activation",
     "Adam",
     "AdamW",
@@ -66,6 +84,7 @@ __all__ = [
     "AnyModel",
     "AnyOptimizer",
     "AnySchedule",
+    "Attack",
     "BackwardGradientNorm",
     "BatchNorm",
     "Cifar10",
@@ -73,6 +92,7 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "Constant",
+    "Corruption",
     "Cosine",
     "CosineRestarts",
     "CosineWave",
@@ -84,6 +104,7 @@ __all__ = [
     "Initialisation",
     "Mlp",
     "Mnist",
+    "Noise",
     "OptimizerSettings",
     "PaperCnn",
     "Parquet",
@@ -91,6 +112,8 @@ __all__ = [
     "Record",
     "Resnet",
     "RmsProp",
+    "Robustness",
+    "RobustnessKind",
     "Rprop",
     "RunConfig",
     "ScheduleSettings",
@@ -103,7 +126,7 @@ __all__ = [
     "Train",
     "ZNorm",
     "data_classes",
-    "explain",
+    "family_of",
     "method_classes",
     "model_classes",
     "name_of",

@@ -1,9 +1,10 @@
 """Where the pictures come from, and what is done to them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from gradscope.config.robustness import CORRUPTIONS, Corruption, Noise
 from gradscope.config.settings import Settings, classes
 
 
@@ -17,8 +18,22 @@ class DataSettings(Settings):
     normalise: Literal["channel", "symmetric", "image", "unit"] = "channel"
     """channel: (x - mean) / std with each channel's training statistics, our reading of the pseudo-normalising paper,
     whose own equation is lost; symmetric: x / 127.5 - 1; image: each image by its own mean and std; unit: x / 255."""
+    distort: Literal["none", Noise, Corruption] = "none"
+    """Distort every picture of training, validation and test, once and for all runs alike, as TCIFAR-100 does (Liu et
+    al. 2019): their "Gaussian artefacts, sigma = 1", read as a blur of one pixel, are gaussian_blur at level 5."""
+    distort_level: float = Field(5.0, gt=0, le=100)
+    """Severity 1..5 of a corruption; of a noise its standard deviation in units of the training pictures' own, by
+    channel, before what leaves the range of a picture is cut off."""
     augment: Literal["none", "flip", "crop", "flip_crop"] = "none"
     """flip: mirror left-right at random; crop: random crop of the picture padded by an eighth of its size."""
+
+    @model_validator(mode="after")
+    def _severity_is_one(self) -> Self:
+        if self.distort in CORRUPTIONS and self.distort_level not in {1, 2, 3, 4, 5}:
+            raise ValueError(
+                f"distort_level is {self.distort_level:g}; for distort={self.distort} it is the severity, 1 to 5"
+            )
+        return self
 
 
 class Digits(DataSettings):

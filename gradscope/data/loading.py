@@ -21,6 +21,7 @@ from gradscope.config import (
 )
 from gradscope.data.dataset import Dataset, Progress, Source, Split, silent
 from gradscope.data.digits import read_digits
+from gradscope.data.distortion import distorted
 from gradscope.data.folder import read_folder
 from gradscope.data.parquet import read_parquet
 from gradscope.data.shapes import read_shapes
@@ -57,6 +58,9 @@ def load(settings: DataSettings, seed: int, progress: Progress | None = None) ->
     """
     source = SOURCES[type(settings)](settings, progress or silent)
     check(source)
+    if settings.distort != "none":
+        _, spread = channel_statistics(source.train.images)
+        source = distorted(source, settings.distort, settings.distort_level, spread, progress or silent)
     pool, test = (_limited(split, settings.limit) for split in (source.train, source.test))
     order = stratified_order(pool.labels, torch.Generator().manual_seed(seed))
     n_val = n_validation(len(pool), settings.val_fraction)

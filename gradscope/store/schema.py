@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0005"
+VERSION = "0006"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -252,3 +252,26 @@ class AttributionRow(Base):
     refusal: Mapped[str | None]
     seconds: Mapped[float]
     created: Mapped[datetime]
+
+
+class RobustnessRow(Base):
+    """How a run's network did on test pictures disturbed in one way at one strength."""
+
+    __tablename__ = "robustness"
+
+    run_id: Mapped[int] = _run_key()
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[float] = mapped_column(primary_key=True)
+    seed: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    draws: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    images: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    deviation: Mapped[float | None]
+    accuracies: Mapped[list[Any]] = mapped_column(JSON)
+    per_class: Mapped[dict[str, Any]]
+    right: Mapped[bytes]
+    device: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+    computed: Mapped[datetime]

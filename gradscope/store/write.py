@@ -40,15 +40,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _changed(
-    run_id: int, **values: Any
-) -> Any:  # Any: SQLAlchemy's column expressions are accepted beside plain values
+def changed(run_id: int, **values: Any) -> Any:  # Any: SQLAlchemy's column expressions beside plain values
+    """The statement that changes a run, and makes its revision go up."""
     return update(RunRow).where(RunRow.id == run_id).values(revision=RunRow.revision + 1, **values)
 
 
 def _change(store: Store, run_id: int, **values: Any) -> None:  # Any: as above
     with store.writer.begin() as connection:
-        if connection.execute(_changed(run_id, **values)).rowcount == 0:
+        if connection.execute(changed(run_id, **values)).rowcount == 0:
             raise RunNotFound(f"run {run_id} is not in the store {store.shown}")
 
 
@@ -119,7 +118,7 @@ def layers(store: Store, run_id: int, found: Sequence[Layer]) -> None:
         connection.execute(sql_delete(LayerRow).where(LayerRow.run_id == run_id))
         if described:
             connection.execute(insert(LayerRow), described)
-        connection.execute(_changed(run_id))
+        connection.execute(changed(run_id))
 
 
 def append(store: Store, run_id: int, batch: Batch) -> Wishes:
@@ -161,7 +160,7 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
         # a resumed run that loads its data again has reported no step yet; only `rewind` goes back
         last = batch.progress.last_step
         values["last_step"] = case((RunRow.last_step > last, RunRow.last_step), else_=last)
-    return _changed(run_id, **values)
+    return changed(run_id, **values)
 
 
 def results(store: Store, run_id: int, found: Results) -> None:
@@ -192,9 +191,9 @@ def request_stop(store: Store, run_id: int) -> Status:
         if status.is_final:
             raise JobError(f"run {run_id} is {status} already; there is nothing to stop")
         if status is Status.QUEUED:
-            connection.execute(_changed(run_id, status=Status.STOPPED, ended=_now()))
+            connection.execute(changed(run_id, status=Status.STOPPED, ended=_now()))
             return Status.STOPPED
-        connection.execute(_changed(run_id, status=Status.STOPPING, stop_requested=True))
+        connection.execute(changed(run_id, status=Status.STOPPING, stop_requested=True))
         return Status.STOPPING
 
 
@@ -204,7 +203,7 @@ def requeue(store: Store, run_id: int) -> None:
         status = _status(connection, store, run_id)
         if not status.is_final:
             raise JobError(f"run {run_id} is {status}; only a run that ended can be resumed")
-        connection.execute(_changed(run_id, status=Status.QUEUED, ended=None, error=None, stop_requested=False))
+        connection.execute(changed(run_id, status=Status.QUEUED, ended=None, error=None, stop_requested=False))
 
 
 def take(store: Store, run_id: int, *, host: str, pid: int) -> None:
@@ -215,7 +214,7 @@ def take(store: Store, run_id: int, *, host: str, pid: int) -> None:
         if not status.is_final:
             raise JobError(f"run {run_id} is {status}; only a run that ended can be resumed")
         again = {"status": Status.RUNNING, "started": now, "heartbeat": now, "ended": None, "error": None}
-        connection.execute(_changed(run_id, **again, stop_requested=False, host=host, pid=pid))
+        connection.execute(changed(run_id, **again, stop_requested=False, host=host, pid=pid))
 
 
 def rewind(store: Store, run_id: int, step: int) -> None:
@@ -224,7 +223,7 @@ def rewind(store: Store, run_id: int, step: int) -> None:
         for table in (StatsRow, HistogramRow, MetricRow, GainRow, SkippedRow):
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
-            _changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
+            changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
         )
 
 
@@ -252,7 +251,7 @@ def claim(store: Store, *, host: str, pid: int) -> Run | None:
             return None
         now = _now()
         connection.execute(
-            _changed(run_id, status=Status.RUNNING, heartbeat=now, host=host, pid=pid, phase="starting", started=now)
+            changed(run_id, status=Status.RUNNING, heartbeat=now, host=host, pid=pid, phase="starting", started=now)
         )
     return read.run(store, run_id)
 

@@ -35,6 +35,7 @@ def create(
 
     Raises:
         RunNotFound: there is no such run.
+        JobError: it is to be at work at once, and another computes the same already.
     """
     now = _now()
     row: dict[str, object] = {"run_id": run_id, "kind": kind, "settings": dict(settings), "status": status}
@@ -44,6 +45,8 @@ def create(
         if connection.execute(select(RunRow.id).where(RunRow.id == run_id)).scalar() is None:
             raise RunNotFound(f"run {run_id} is not in the store {store.shown}; `gradscope runs` lists what is")
         same = _unfinished_twin(connection, run_id, kind, settings)
+        if same is not None and status.is_alive:
+            raise JobError(f"task {same} computes the same on run {run_id} already; wait for it, or stop it")
         if same is not None:
             return same
         return int(connection.execute(insert(TaskRow).values(created=now, **row).returning(TaskRow.id)).scalar_one())

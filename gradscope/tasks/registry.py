@@ -6,8 +6,9 @@ from gradscope.records import Task
 from gradscope.store import Store
 from gradscope.tasks.explain import explain
 from gradscope.tasks.report import Report
+from gradscope.tasks.robustness import measure_robustness
 
 Performer = Callable[[Store, Task, Report], None]
 """Computes a task's parts, reports each, and writes what it finds into the store."""
 
-PERFORMERS: Mapping[str, Performer] = {"explain": explain}
+PERFORMERS: Mapping[str, Performer] = {"explain": explain, "robustness": measure_robustness}

@@ -22,10 +22,11 @@ from gradscope.records import (
     Pace,
     Part,
     Results,
+    RobustnessPoint,
     SkippedStep,
     Status,
 )
-from gradscope.store import schema, write, write_attributions
+from gradscope.store import schema, write, write_attributions, write_robustness
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "schema.md").read_text()
@@ -92,6 +93,25 @@ def attribution(run_id):
     )
 
 
+def robustness_point():
+    return RobustnessPoint(
+        kind="gaussian_noise",
+        level=0.5,
+        seed=0,
+        draws=1,
+        images=2,
+        step=10,
+        fingerprint="f",
+        accuracy=0.5,
+        deviation=None,
+        accuracies=(0.5,),
+        per_class={"cat": 0.5},
+        right=b"\x00\x01",
+        device="cpu",
+        settings={},
+    )
+
+
 @pytest.fixture
 def lived_in(store, new_run, stats):
     """A store with a run in which everything has happened once."""
@@ -106,6 +126,7 @@ def lived_in(store, new_run, stats):
         write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped))
     write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
     write_attributions.add(store, attribution(run_id))
+    write_robustness.point(store, run_id, robustness_point())
     write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
     write.finish(store, run_id, Status.COMPLETED)
     connection = sqlite3.connect(f"file:{store.name}?mode=ro", uri=True)
