@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.config.explain import ImageSet, Outcome
+from gradscope.config.explaining import ImageSet, Outcome
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]

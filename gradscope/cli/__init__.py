@@ -4,7 +4,7 @@ Exit codes: 0 done (of a training: completed), 1 the training failed, 2 it could
 diverged, 4 the training was stopped, 130 interrupted.
 """
 
-from gradscope.cli import demo, ui, train, reproduce, runs, robustness, tasks, exchange, maintenance  # isort: skip  (the order of `gradscope --help`)
+from gradscope.cli import demo, ui, train, reproduce, runs, robustness, explain, tasks, exchange, maintenance  # isort: skip  (the order of `gradscope --help`)
 from gradscope.cli.app import main
 from gradscope.cli.training import EXIT_CODES
 
@@ -12,6 +12,7 @@ __all__ = [
     "EXIT_CODES",
     "demo",
     "exchange",
+    "explain",
     "main",
     "maintenance",
     "reproduce",

@@ -178,10 +178,9 @@ def parse_attribution(text: str) -> AnyAttribution:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{text!r} is no attribution method ({place + ': ' if place else ''}{first['msg']}); "
-            f"choose one of {', '.join(known)}"
-        ) from None
+        if place and first["type"] != "union_tag_invalid":
+            raise ConfigError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}") from None
+        raise ConfigError(f"{text!r} is no attribution method; choose one of {', '.join(known)}") from None
 
 
 def title_of(settings: AttributionSettings, error: float | None) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gradscope.attributions import Attributions, Predictions
-from gradscope.config.explain import Target
+from gradscope.config.explaining import Target
 from gradscope.data import batches
 from gradscope.errors import ConfigError
 from gradscope.explain.attribute import Maps

@@ -67,6 +67,19 @@ def maps(store: Store, known: Sequence[Attribution], places: Sequence[int] | Non
     return whole.take(_rows(whole.places, places))
 
 
+def cells(
+    store: Store, run_ids: Iterable[int], methods: Sequence[str], target: str, places: Sequence[int] | None = None
+) -> dict[tuple[int, str], Attributions]:
+    """The maps of the newest checkpoint of each run by each method (JSON of its settings), where there are any."""
+    known = latest(attributions(store, run_ids))
+    found = {
+        (run_id, method): maps(store, of(known, run_id, method, target, Part.MAPS), places)
+        for run_id in run_ids
+        for method in methods
+    }
+    return {cell: there for cell, there in found.items() if there is not None and len(there)}
+
+
 def checks(store: Store, known: Sequence[Attribution], places: Sequence[int] | None = None) -> Checks | None:
     """The same of the checks; `known` are of the part `checks`."""
     parts = [Checks.load(path) for path in _files(store, known, places)]

@@ -14,7 +14,7 @@ from torch import nn
 from gradscope.analysis.image_sets import chosen
 from gradscope.attributions import Checks
 from gradscope.config.attributions import AnyAttribution
-from gradscope.config.explain import Explain
+from gradscope.config.explaining import Explain
 from gradscope.errors import AttributionError
 from gradscope.explain import subject
 from gradscope.explain.attribute import attribute

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gradscope.analysis.image_sets import chosen, confusions
-from gradscope.config.explain import ImageSet, Outcome
+from gradscope.config.explaining import ImageSet, Outcome
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 

@@ -8,7 +8,7 @@ import pytest
 from gradscope import jobs
 from gradscope.config import RunConfig
 from gradscope.config.attributions import GradCam, InputGradient, IntegratedGradients, Occlusion
-from gradscope.config.explain import Explain, ImageSet, Outcome
+from gradscope.config.explaining import Explain, ImageSet, Outcome
 from gradscope.errors import AttributionError, ConfigError, StoreDamaged
 from gradscope.overrides import with_overrides
 from gradscope.records import Part, Status
