@@ -29,12 +29,44 @@ def with_overrides(config: RunConfig, assignments: Mapping[str, Any]) -> RunConf
 
     Choosing another member of a union ("optimizer.name": "adam") keeps the settings that both share only if they were
     changed from their default. A method is addressed by its name: setting one of its fields adds it, "off" removes it.
+    With another number of epochs a constant tail of the schedule keeps its share of them, see `scaled_tail`.
     """
     values = config.model_dump(mode="json", exclude_defaults=False)
     # names first: they decide which other settings exist
     for path in sorted(assignments, key=lambda p: not p.endswith(".name")):
         _assign(values, path, _plain(path, assignments[path]))
+    tail = scaled_tail(config, assignments)
+    if tail is not None:
+        values["schedule"][_TAIL.partition(".")[2]] = tail
     return parse_config(values)
+
+
+_EPOCHS, _TAIL = "train.epochs", "schedule.tail_epochs"
+
+
+def scaled_tail(config: RunConfig, assignments: Mapping[str, Any]) -> int | None:
+    """Epochs of the constant tail that keeps its share of the training; None where it stays as it is, or is given.
+
+    The last 20 of 90 epochs become the last 2 of 10, and none of 1.
+
+    Args:
+        config: before the change.
+        assignments: as `with_overrides` takes them.
+    """
+    tail, before = config.schedule.tail_epochs, config.train.epochs
+    epochs = _plain(_EPOCHS, assignments.get(_EPOCHS, before))
+    if not tail or _TAIL in assignments or not isinstance(epochs, int) or epochs == before:
+        return None
+    return round(tail * epochs / before)
+
+
+def tail_note(config: RunConfig, assignments: Mapping[str, Any]) -> str | None:
+    """One sentence about a tail that was scaled; None where none was."""
+    tail = scaled_tail(config, assignments)
+    if tail is None:
+        return None
+    was = f"{config.schedule.tail_epochs} of {config.train.epochs} epochs"
+    return f"{_TAIL} is {tail}, in proportion to the {was} before; set it to have another"
 
 
 def _plain(path: str, value: Any) -> Any:  # Any: whatever a user may write

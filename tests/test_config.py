@@ -2,7 +2,7 @@ import pytest
 
 from gradscope.config import Mlp, PseudoNorm, RunConfig, parse_config
 from gradscope.errors import ConfigError
-from gradscope.overrides import data_from_text, with_overrides
+from gradscope.overrides import data_from_text, tail_note, with_overrides
 from gradscope.presets import PRESETS, preset
 
 
@@ -72,6 +72,23 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(assignments, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("epochs", "tail"), [(1, 0), (10, 2), (45, 10), (90, 20), ("180", 40)])
+def test_with_other_epochs_a_constant_tail_keeps_its_share(epochs, tail):
+    assert with_overrides(preset("paper-tanh").config, {"train.epochs": epochs}).schedule.tail_epochs == tail
+
+
+def test_a_tail_that_is_given_is_taken_as_it_is():
+    base = preset("paper-tanh").config
+    given = {"train.epochs": 30, "schedule.tail_epochs": 20}
+    assert with_overrides(base, given).schedule.tail_epochs == 20
+    assert tail_note(base, given) is None
+    assert tail_note(base, {"train.epochs": 1}) == (
+        "schedule.tail_epochs is 0, in proportion to the 20 of 90 epochs before; set it to have another"
+    )
+    with pytest.raises(ConfigError, match=r"schedule.tail_epochs is 20, more than train.epochs \(5\)"):
+        with_overrides(base, {"train.epochs": 5, "schedule.tail_epochs": 20})
+
+
 def test_unknown_fields_of_a_stored_config_are_refused():
     with pytest.raises(ConfigError, match=r"train\.speed is no setting here; leave it out"):
         parse_config({"train": {"speed": 3}})
@@ -115,6 +132,12 @@ def test_every_preset_says_what_it_shows_and_carries_its_own_name():
         ({"schedule.name": "cosine", "schedule.min_lr": 1}, "schedule.min_lr is 1, more than optimizer.lr"),
         ({"optimizer.name": "rprop", "schedule.name": "cosine"}, "rprop adapts its steps by itself"),
         ({"optimizer.name": "rprop", "schedule.tail_epochs": 1}, "choose schedule constant without a tail"),
+        ({"methods.pseudo_norm": "on", "model.activation": "relu"}, "needs a smooth activation .* is relu; choose"),
+        ({"methods.pseudo_norm": "on", "model.name": "resnet"}, "needs a smooth activation .* is relu; choose"),
+        ({"methods.batch_norm": "on", "model.name": "resnet"}, "model resnet has batch norm already; leave method"),
+        ({"methods.batch_norm": "on", "model.batch_norm": "on"}, "model mlp has batch norm already; leave method"),
+        ({"methods.batch_norm": "on", "train.batch_size": 1}, "train.batch_size is 1; set train.batch_size to at"),
+        ({"model.batch_norm": "on", "train.batch_size": 2}, "train.batch_size is 2; set train.batch_size to at"),
     ],
 )
 def test_a_setting_that_could_do_nothing_or_the_opposite_is_refused(assignments, words):

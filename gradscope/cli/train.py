@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradscope.cli.app import RunArgument, StoreOption, app, open_named
+from gradscope.cli.app import RunArgument, StoreOption, app, complain, open_named
 from gradscope.cli.training import EXIT_CODES, train_here
 from gradscope.errors import ConfigError
 
@@ -48,14 +48,22 @@ def train(
 
 
 def config_of(preset_name: str | None, flags: dict[str, object], changes: Sequence[str]) -> "RunConfig":
-    """The settings of a preset (or the defaults) after `--set` and the flags, which win; None = flag not given."""
+    """The settings of a preset (or the defaults) after `--set` and the flags, which win; None = flag not given.
+
+    Says on stderr where a setting was changed that nobody named.
+    """
     from gradscope.config import RunConfig
-    from gradscope.overrides import with_overrides
+    from gradscope.overrides import tail_note, with_overrides
     from gradscope.presets import preset
 
     base = preset(preset_name).config if preset_name else RunConfig()
     given = {path: value for path, value in flags.items() if value is not None}
-    return with_overrides(base, {**dict(_assignment(text) for text in changes), **given})
+    assignments = {**dict(_assignment(text) for text in changes), **given}
+    config = with_overrides(base, assignments)
+    note = tail_note(base, assignments)
+    if note:
+        complain(note, 0)
+    return config
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -6,11 +6,11 @@ from typing import Any, Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from gradscope.config.data import AnyData, Digits, data_classes
-from gradscope.config.methods import AnyMethod, method_classes
-from gradscope.config.models import AnyModel, Mlp, model_classes
+from gradscope.config.methods import AnyMethod, BatchNorm, PseudoNorm, method_classes
+from gradscope.config.models import AnyModel, Mlp, Resnet, model_classes
 from gradscope.config.optimizers import AnyOptimizer, Rprop, Sgd, optimizer_classes
 from gradscope.config.schedules import AnySchedule, Constant, schedule_classes
-from gradscope.config.settings import Settings, name_of
+from gradscope.config.settings import SMOOTH_ACTIVATIONS, Settings, name_of
 from gradscope.config.train import Record, Train
 from gradscope.errors import ConfigError
 
@@ -44,6 +44,30 @@ class RunConfig(Settings):
             raise ValueError(
                 f"schedule.tail_epochs is {self.schedule.tail_epochs}, more than train.epochs "
                 f"({self.train.epochs}); set schedule.tail_epochs to at most that"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _methods_fit_the_model(self) -> Self:
+        kinds = {type(m) for m in self.methods}
+        activation = getattr(self.model, "activation", "tanh")
+        if PseudoNorm in kinds and activation not in SMOOTH_ACTIVATIONS:
+            raise ValueError(
+                f"method pseudo_norm needs a smooth activation ({', '.join(sorted(SMOOTH_ACTIVATIONS))}), and "
+                f"model.activation is {activation}; choose another activation or leave pseudo_norm out"
+            )
+        if BatchNorm in kinds and (isinstance(self.model, Resnet) or getattr(self.model, "batch_norm", False)):
+            raise ValueError(f"model {self.model.name} has batch norm already; leave method batch_norm out")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_normalised(self) -> Self:
+        normed = getattr(self.model, "batch_norm", False) or any(isinstance(m, BatchNorm) for m in self.methods)
+        if normed and self.train.batch_size < 3:
+            # with 2, an odd number of pictures leaves a last batch of one
+            raise ValueError(
+                f"batch norm takes its mean over a batch, and train.batch_size is {self.train.batch_size}; "
+                "set train.batch_size to at least 3 or leave batch norm out"
             )
         return self
 

@@ -7,6 +7,12 @@ from pydantic import BaseModel, ConfigDict
 Activation = Literal["tanh", "sigmoid", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "identity"]
 
 
+SMOOTH_ACTIVATIONS: frozenset[Activation] = frozenset(
+    ("tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softplus"),
+)
+"""Those whose derivative varies smoothly, so that it can be normalised."""
+
+
 class Settings(BaseModel):
     """Base: frozen, no unknown fields, field docstrings are the descriptions."""
 

@@ -111,11 +111,17 @@ def difference(preset: str, config: RunConfig) -> None:
     st.markdown("Changed:  \n" + "  \n".join(lines) if lines else f"As the preset {preset} has it.")
 
 
+def given(base: RunConfig, values: Assignments) -> Assignments:
+    """What the form says, without a constant tail that was left alone: it keeps its share of other epochs."""
+    unchanged = {"schedule.tail_epochs"} if values.get("schedule.tail_epochs") == base.schedule.tail_epochs else set()
+    return {path: value for path, value in values.items() if path not in unchanged}
+
+
 def plan(base: RunConfig, form: Form, over: dict[str, list[str]], preset: str) -> list[Named]:
     """The runs that the form describes; none, and why, where it describes none."""
     name = st.text_input("Name", preset, key=f"name_{preset}").strip() or preset
     try:
-        return combinations(base, form.values, over, name)
+        return combinations(base, given(base, form.values), over, name)
     except ConfigError as error:
         st.error(plain(f"{error}."), icon=":material/error:")
         return []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gradscope.cli import EXIT_CODES, main
+from gradscope.cli.train import config_of
 from gradscope.config import RunConfig
 from gradscope.records import Status
 from gradscope.serve import free_port
@@ -287,3 +288,23 @@ def _healthy(address):
         except OSError:
             time.sleep(0.1)
     return False
+
+
+def test_a_preset_with_a_constant_tail_trains_as_few_epochs_as_asked(capsys):
+    config = config_of("paper-tanh", {"train.epochs": 1}, [])
+    assert (config.train.epochs, config.schedule.tail_epochs) == (1, 0)
+    assert "schedule.tail_epochs is 0, in proportion to the 20 of 90 epochs before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--preset", "relu", "--set", "methods.pseudo_norm=on"], "pseudo_norm needs a smooth activation"),
+        (["--preset", "resnet", "--set", "methods.batch_norm=on"], "resnet has batch norm already"),
+        (["--preset", "relu-batch-norm", "--set", "train.batch_size=1"], "set train.batch_size to at least 3"),
+    ],
+)
+def test_settings_that_cannot_work_together_are_refused_before_anything_is_loaded(words, sentence, path, store, capsys):
+    assert exit_code(["train", *words, *path]) == 2
+    assert sentence in capsys.readouterr().err
+    assert read.runs(store) == []

@@ -209,6 +209,22 @@ def test_a_setting_that_cannot_be_is_explained_at_once(store: Store, page: Page)
     assert test.button(key="start").disabled
 
 
+def test_with_fewer_epochs_a_tail_left_alone_keeps_its_share(store: Store, page: Page) -> None:
+    test = page("Launch", preset="paper-tanh")
+    test.number_input(key="paper-tanh.train.20.epochs").set_value(9).run()
+    assert not test.error
+    assert "`schedule.tail_epochs` 20 → **2**" in words(test)
+    test.number_input(key="paper-tanh.schedule.cosine_wave.tail_epochs").set_value(12).run()
+    assert "is 12, more than train.epochs (9)" in test.error[0].value
+
+
+def test_pseudo_norm_on_relu_is_refused_at_once(store: Store, page: Page) -> None:
+    test = page("Launch", preset="tanh-pn")
+    test.selectbox(key="tanh-pn.model.mlp.activation").set_value("relu").run()
+    assert "needs a smooth activation" in test.error[0].value
+    assert test.button(key="start").disabled
+
+
 def test_a_grid_names_its_runs_by_what_varies(store: Store, page: Page) -> None:
     test = page("Launch", preset="relu")
     test.multiselect(key="grid").set_value(["optimizer.lr", "train.seed"]).run()
