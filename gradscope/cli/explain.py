@@ -59,9 +59,9 @@ def settings_of(methods: Sequence[str] | None, **given: object) -> "Explain":
     """The settings after the flags, or a ConfigError of one sentence."""
     from pydantic import ValidationError
 
-    from gradscope.config import explain as sentences
     from gradscope.config.attributions import parse_attribution
     from gradscope.config.explaining import Explain
+    from gradscope.config.run import explain as sentences
     from gradscope.errors import ConfigError
 
     chosen = {"methods": [parse_attribution(text) for text in methods]} if methods else {}
