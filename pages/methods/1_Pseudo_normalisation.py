@@ -81,7 +81,7 @@ def controls() -> dict[str, str]:
     right.slider("Bias scale", 0.0, 2.0, 0.5, 0.05, key="bias_scale", bind="query-params")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         found = {
-            "kind": kinds.choose().value,
+            "kind": kinds.choose("curve").value,
             "activation": choose("Activation", "net_activation", ["tanh", "sigmoid"]),
             "form": choose("Form", "form", ["direct", "dual"], FORM),
             "scope": choose("RMS per", "scope", ["sample", "batch"]),

@@ -45,7 +45,7 @@ def test_the_verdicts_answer_the_sliders(store: Store, page: Page) -> None:
 
 def test_the_address_says_which_net(store: Store, page: Page) -> None:
     test = page(
-        TITLE, net_depth="7", weight_scale="2.0", bias_scale="0.25", form="dual", kind="signal", net_input="digits"
+        TITLE, net_depth="7", weight_scale="2.0", bias_scale="0.25", form="dual", curve="signal", net_input="digits"
     )
     assert not test.exception
     assert [test.slider(key=k).value for k in ("net_depth", "weight_scale", "bias_scale")] == [7, 2.0, 0.25]
