@@ -10,11 +10,13 @@ from gradscope.errors import ConfigError
 
 
 def data_from_text(text: str) -> dict[str, Any]:
-    """`digits`, `cifar10`, `folder:PATH` or `parquet:PATH` as the settings of a data source."""
+    """`digits`, `cifar10`, `folder:PATH`, `parquet:PATH` or `rdrd:PATH` as the settings of a data source."""
     name, _, path = text.partition(":")
     known = data_classes()
     if name not in known:
-        raise ConfigError(f"data {text!r} is unknown; use one of {', '.join(known)} (folder:PATH, parquet:PATH)")
+        raise ConfigError(
+            f"data {text!r} is unknown; use one of {', '.join(known)} (folder:PATH, parquet:PATH, rdrd:PATH)"
+        )
     if "path" in known[name].model_fields:
         if not path:
             raise ConfigError(f"data {name!r} needs a folder: write {name}:PATH")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def train(
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="What to start from, such as tanh-pn.")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="digits, shapes, cifar10, ..., folder:PATH or parquet:PATH.")
+        str | None,
+        typer.Option(metavar="NAME", help="digits, shapes, cifar10, ..., or folder:PATH, parquet:PATH, rdrd:PATH."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the images.")] = None,

@@ -104,8 +104,26 @@ class Parquet(DataSettings):
     """Name of the label column; the first of label, fine_label, labels by default."""
 
 
+class Rdrd(DataSettings):
+    """Range-Doppler matrices of a radar (Roldan et al. 2020): folders of CSV files, or train and test.parquet."""
+
+    name: Literal["rdrd"] = "rdrd"
+    path: str = ""
+    """The folder: one sub-folder a class, in it one a recording with a CSV file a frame; or the two parquet files."""
+    val_fraction: float = Field(0.1765, gt=0, lt=0.9)
+    """Share of the training stacks kept for validation; with 15 % for the test the default makes 70/15/15."""
+    split: Literal["recording", "random"] = "recording"
+    """recording: all stacks of a recording on one side; random: each stack by itself, as Bu et al. 2026 have it, which
+    flatters the accuracy, because overlapping stacks of one recording are near-duplicates."""
+    frames: Literal[1, 3] = 3
+    """Frames that follow each other in one recording, stacked as channels."""
+    stride: int = Field(1, ge=1, le=100)
+    """Frames from the start of a stack to the start of the next; from `frames` on no two stacks overlap."""
+
+
 AnyData = Annotated[
-    Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Folder | Parquet, Field(discriminator="name")
+    Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Folder | Parquet | Rdrd,
+    Field(discriminator="name"),
 ]
 
 

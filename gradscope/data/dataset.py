@@ -26,6 +26,9 @@ class Split:
     """bool [N, H, W]: the pixels of the object; only generated pictures have it."""
     contour_mask: Tensor | None = None
     """bool [N, H, W]: the pixels of the object that touch the background through a side."""
+    recording: Tensor | None = None
+    """int64 [N]: pictures of one recording are nearly alike and stay on one side of every split; None: each by itself.
+    """
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,6 +47,7 @@ class Split:
             labels=change(self.labels),
             object_mask=None if self.object_mask is None else change(self.object_mask),
             contour_mask=None if self.contour_mask is None else change(self.contour_mask),
+            recording=None if self.recording is None else change(self.recording),
         )
 
 

@@ -1,7 +1,7 @@
 """From the settings of a data set to its three splits."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from gradscope.config import (
     Folder,
     Mnist,
     Parquet,
+    Rdrd,
     Shapes,
     Svhn,
 )
@@ -24,9 +25,10 @@ from gradscope.data.digits import read_digits
 from gradscope.data.distortion import distorted
 from gradscope.data.folder import read_folder
 from gradscope.data.parquet import read_parquet
+from gradscope.data.rdrd import read_rdrd
 from gradscope.data.shapes import read_shapes
 from gradscope.data.sizes import n_validation
-from gradscope.data.splits import stratified_order
+from gradscope.data.splits import stratified_order, whole_recordings
 from gradscope.data.torchvision_sets import read_cifar10, read_cifar100, read_fashion_mnist, read_mnist, read_svhn
 from gradscope.errors import DataError
 
@@ -41,6 +43,7 @@ SOURCES: Mapping[type[DataSettings], Callable[[Any, Progress], Source]] = {
     Svhn: read_svhn,
     Folder: read_folder,
     Parquet: read_parquet,
+    Rdrd: read_rdrd,
 }
 
 
@@ -62,14 +65,13 @@ def load(settings: DataSettings, seed: int, progress: Progress | None = None) ->
         _, spread = channel_statistics(source.train.images)
         source = distorted(source, settings.distort, settings.distort_level, spread, progress or silent)
     pool, test = (_limited(split, settings.limit) for split in (source.train, source.test))
-    order = stratified_order(pool.labels, torch.Generator().manual_seed(seed))
-    n_val = n_validation(len(pool), settings.val_fraction)
-    train = pool.take(order[n_val:].sort().values)
+    validates = _validation(pool, source.classes, settings.val_fraction, torch.Generator().manual_seed(seed))
+    train = pool.take((~validates).nonzero().flatten())
     mean, std = channel_statistics(train.images)
     _, channels, height, width = pool.images.shape
     return Dataset(
         train=train,
-        val=pool.take(order[:n_val].sort().values),
+        val=pool.take(validates.nonzero().flatten()),
         test=test,
         classes=source.classes,
         shape=(channels, height, width),
@@ -77,6 +79,16 @@ def load(settings: DataSettings, seed: int, progress: Progress | None = None) ->
         mean=mean,
         std=std,
     )
+
+
+def _validation(pool: Split, classes: Sequence[str], fraction: float, generator: torch.Generator) -> Tensor:
+    """Which pictures validate, bool [N]."""
+    if pool.recording is not None:
+        return whole_recordings(pool.labels, pool.recording, classes, fraction, generator)
+    validates = torch.zeros(len(pool), dtype=torch.bool)
+    order = stratified_order(pool.labels, generator)
+    validates[order[: n_validation(len(pool), fraction)]] = True
+    return validates
 
 
 def check(source: Source) -> None:

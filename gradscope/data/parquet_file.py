@@ -16,7 +16,8 @@ def image_column(schema: pa.Schema, name: str) -> str:
     if found is None:
         raise DataError(
             f"{name} has no picture column ({' or '.join(IMAGE_COLUMNS)}), only {', '.join(schema.names)}; "
-            "a table of numbers, such as radar matrices, cannot be read as pictures: store encoded pictures"
+            "a table of numbers cannot be read as pictures: store encoded pictures, or, if these are range-Doppler "
+            "matrices, take rdrd:PATH"
         )
     kind = schema.field(found).type
     is_struct = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0

@@ -15,6 +15,7 @@ from gradscope.config import (
     Folder,
     Mnist,
     Parquet,
+    Rdrd,
     Settings,
     Shapes,
     Svhn,
@@ -114,6 +115,16 @@ def _parquet(settings: Parquet) -> _Known:
         )
 
 
+def _rdrd(settings: Rdrd) -> _Known:
+    from gradscope.data.rdrd_files import find_frames, held_out, stacks
+
+    found = find_frames(settings.path)
+    first = stacks(found, settings.frames, settings.stride)
+    n_test = int(held_out(found, first, settings.split).sum())
+    height, width = found.shape
+    return _Known(shape=(settings.frames, height, width), n_classes=len(found.classes), n_pool=len(first) - n_test)
+
+
 _PROBED = 64  # a colour set may begin with a few grey pictures
 
 
@@ -138,4 +149,5 @@ _SIZES: Mapping[type[DataSettings], Callable[[Any], _Known]] = {
     Svhn: _fixed((3, 32, 32), 10, 73_257),
     Folder: _folder,
     Parquet: _parquet,
+    Rdrd: _rdrd,
 }
