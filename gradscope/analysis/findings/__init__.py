@@ -1,0 +1,107 @@
+"""What is wrong with a run, in sentences: pure rules from its tables to findings, worst first.
+
+tables = Tables.of(layers, statistics, metrics)
+for finding in diagnose(tables):
+    print(finding.text)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from gradscope.analysis.findings import course, finite, flow, setup, treatment, units, updates
+from gradscope.analysis.findings.finding import Evidence, Finding, Remedy, Severity
+from gradscope.analysis.findings.remedies import remedies_for, settings_of
+from gradscope.analysis.findings.tables import Tables
+from gradscope.analysis.findings.thresholds import Thresholds
+
+__all__ = [
+    "RULES",
+    "Evidence",
+    "Finding",
+    "Remedy",
+    "Severity",
+    "Tables",
+    "Thresholds",
+    "diagnose",
+    "is_healthy",
+    "verdict",
+]
+
+Rule = Callable[[Tables, Thresholds], list[Finding]]
+
+RULES: tuple[Rule, ...] = (
+    finite.nonfinite,
+    finite.overflows,
+    flow.vanishing,
+    flow.exploding,
+    flow.dying,
+    flow.swollen,
+    units.saturated,
+    units.dead,
+    updates.no_gradient,
+    updates.no_update,
+    updates.large_update,
+    treatment.clipping,
+    treatment.amplification,
+    setup.input_scale,
+    setup.output_activation,
+    setup.wrong_loss,
+    course.plateau,
+    course.slow_convergence,
+    course.oscillating,
+    course.overfitting,
+)
+"""Each looks at the tables for one thing, and knows nothing of the others."""
+
+_SPOILED_START = frozenset({"input_scale", "wrong_loss"})
+_NO_FLOW = frozenset({"vanishing_gradient", "dying_signal", "dead_units", "saturated_units", "no_gradient"})
+_TORN = frozenset({"exploding_gradient", "exploding_signal", "amplification", "large_update", "nonfinite"})
+
+EXPLAINED_BY: Mapping[str, frozenset[str]] = {
+    "vanishing_gradient": _SPOILED_START | {"dying_signal", "dead_units"},
+    "exploding_gradient": _SPOILED_START | {"amplification"},
+    "exploding_signal": _SPOILED_START,
+    "dying_signal": _SPOILED_START | {"dead_units", "amplification", "large_update"},
+    "dead_units": _SPOILED_START | _TORN,
+    "saturated_units": _SPOILED_START | _TORN,
+    "large_update": _SPOILED_START | {"exploding_gradient", "exploding_signal", "amplification"},
+    "no_update": _SPOILED_START | _NO_FLOW | _TORN | {"clipping"},
+    "slow_convergence": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update"},
+    "oscillating_loss": _SPOILED_START | {"exploding_signal", "no_update", "saturated_units"},
+    "plateau": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update", "slow_convergence", "amp_overflow"},
+}
+"""A finding that one of these explains is not told: what the user can mend is."""
+
+
+def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
+    """What the rules find, without what another finding explains, the worst first.
+
+    Args:
+        tables: of one run.
+        limits: where findings begin; the default ones were chosen on labelled trainings.
+    """
+    chosen = limits or Thresholds()
+    found = [finding for rule in RULES for finding in rule(tables, chosen)]
+    seen = {f.name for f in found if f.severity is not Severity.NOTE}
+    config = settings_of(tables.config)
+    causes = [f for f in found if not EXPLAINED_BY.get(f.name, frozenset()) & seen]
+    told = [replace(f, remedies=remedies_for(f, config)) for f in causes]
+    return sorted(told, key=lambda f: (f.until is not None, -f.severity.rank, -f.confidence, f.since))
+
+
+def is_healthy(findings: list[Finding]) -> bool:
+    """Whether there is nothing but notes."""
+    return all(f.severity is Severity.NOTE for f in findings)
+
+
+def verdict(findings: list[Finding], tables: Tables) -> str:
+    """The diagnosis in one sentence."""
+    if tables.last_step < 0:
+        return "Nothing is recorded yet."
+    worrying = [f for f in findings if f.severity is not Severity.NOTE]
+    if worrying:
+        others = len(worrying) - 1
+        more = "" if not others else f" And {others} more finding{'s' if others > 1 else ''}."
+        return worrying[0].text + more
+    notes = " ".join(f.text for f in findings[:1])
+    return f"Healthy as far as recorded, up to step {tables.last_step}.{' ' + notes if notes else ''}"

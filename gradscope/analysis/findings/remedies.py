@@ -1,0 +1,143 @@
+"""What may help against each finding, as settings that this run can take, best first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradscope.analysis.findings.finding import Finding, Remedy
+from gradscope.config import RunConfig, parse_config
+from gradscope.errors import ConfigError
+from gradscope.overrides import with_overrides
+
+Settings = Mapping[str, str]
+Choice = tuple[str, Settings]
+
+
+def _rate(config: RunConfig, factor: float) -> Settings:
+    return {"optimizer.lr": f"{config.optimizer.lr * factor:.3g}"}
+
+
+def _rates(*factors: float) -> Callable[[RunConfig], list[Choice]]:
+    def choices(config: RunConfig) -> list[Choice]:
+        return [
+            (
+                f"{'raise' if f > 1 else 'lower'} the learning rate to {_rate(config, f)['optimizer.lr']}",
+                _rate(config, f),
+            )
+            for f in factors
+        ]
+
+    return choices
+
+
+def _fixed(*choices: Choice) -> Callable[[RunConfig], list[Choice]]:
+    return lambda config: list(choices)
+
+
+_SCHEME = {"relu": "he", "leaky_relu": "he", "gelu": "he", "silu": "he", "elu": "he"}
+
+
+def _usual_start(config: RunConfig) -> list[Choice]:
+    """The initialisation that keeps the size of signals with this activation."""
+    scheme = _SCHEME.get(getattr(config.model, "activation", "relu"), "xavier")
+    settings = {
+        "methods.initialisation.scheme": scheme,
+        "methods.initialisation.gain": "1",
+        "methods.initialisation.bias_std": "0",
+    }
+    return [(f"initialise by {scheme}, gain 1", settings)]
+
+
+_RELU: Choice = (
+    "ReLU with He initialisation",
+    {
+        "model.activation": "relu",
+        "methods.initialisation.scheme": "he",
+        "methods.initialisation.gain": "1",
+        "methods.initialisation.bias_std": "0",
+    },
+)
+_NORM: Choice = ("batch normalisation", {"methods.batch_norm": "on"})
+_SHORTCUTS: Choice = ("shortcuts around every layer", {"model.residual": "true"})
+_PSEUDO: Choice = (
+    "pseudo-normalised gradients, clipped",
+    {"methods.pseudo_norm.every": "2", "methods.clip_value.limit": "0.5"},
+)
+_ADAM: Choice = (
+    "Adam, whose steps do not depend on the gradient's size",
+    {"optimizer.name": "adam", "optimizer.lr": "0.001"},
+)
+_CLIP: Choice = ("clip the gradient's norm at 1", {"methods.clip_norm.max_norm": "1"})
+_LEAKY: Choice = ("leaky ReLU, which cannot die", {"model.activation": "leaky_relu"})
+_CHANNELS: Choice = ("normalise each channel", {"data.normalise": "channel"})
+_NO_CLIP: Choice = ("no clipping", {"methods.clip_norm": "off", "methods.clip_value": "off"})
+_NO_PSEUDO: Choice = ("no pseudo-normalisation", {"methods.pseudo_norm": "off"})
+_SPARSER: Choice = ("pseudo-normalise every other layer only", {"methods.pseudo_norm.every": "2"})
+
+
+def _several(*parts: Callable[[RunConfig], list[Choice]]) -> Callable[[RunConfig], list[Choice]]:
+    return lambda config: [choice for part in parts for choice in part(config)]
+
+
+REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
+    "vanishing_gradient": _several(_fixed(_RELU, _NORM, _SHORTCUTS, _ADAM, _PSEUDO)),
+    "exploding_gradient": _several(_usual_start, _fixed(_NORM, _CLIP), _rates(0.1)),
+    "exploding_signal": _several(_usual_start, _fixed(_NORM), _rates(0.1)),
+    "dying_signal": _several(_usual_start, _fixed(_NORM, _SHORTCUTS)),
+    "saturated_units": _several(_usual_start, _fixed(_NORM, _RELU)),
+    "dead_units": _several(_usual_start, _fixed(_LEAKY, _NORM), _rates(0.1)),
+    "no_update": _several(_fixed(_ADAM), _rates(100, 1000, 10)),
+    "large_update": _several(_rates(0.1, 0.01), _fixed(_CLIP)),
+    "clipping": _several(_fixed(_NO_CLIP, _CLIP)),
+    "amplification": _several(_rates(0.1), _fixed(_SPARSER, _NO_PSEUDO)),
+    "nonfinite": _several(_rates(0.1), _fixed(_CLIP), _usual_start),
+    "plateau": _several(_fixed(_ADAM), _usual_start, _rates(10, 0.1), _fixed(_NORM)),
+    "slow_convergence": _several(_rates(10, 100), _fixed(_ADAM)),
+    "oscillating_loss": _several(_rates(0.1, 0.01), _fixed(("a larger batch", {"train.batch_size": "128"}))),
+    "overfitting": _several(
+        _fixed(
+            ("weight decay", {"optimizer.weight_decay": "0.001"}),
+            ("mirrored and shifted pictures", {"data.augment": "flip_crop"}),
+        )
+    ),
+    "input_scale": _several(_fixed(_CHANNELS)),
+}
+"""By the finding's name; each takes the run's settings and gives titles with the settings to change."""
+
+ADVICE: Mapping[str, Sequence[str]] = {
+    "no_gradient": ("look for detach(), no_grad() or a branch that the loss does not use",),
+    "nonfinite": ("look for a logarithm or a division by zero, and for values in the data that are not finite",),
+    "output_activation": ("hand the loss the logits: remove the softmax, sigmoid or ReLU after the output layer",),
+    "wrong_loss": ("use cross entropy on the logits, with its own sign",),
+    "input_scale": ("subtract the mean of the inputs and divide by their standard deviation",),
+    "overfitting": ("stop where the validation loss is lowest", "more data, or a smaller network"),
+    "plateau": ("check that the labels belong to the pictures",),
+    "amp_overflow": ("lower the growth of the loss scale, or train in bfloat16, which cannot overflow",),
+}
+"""What only code or data can change."""
+
+
+def settings_of(config: Mapping[str, Any]) -> RunConfig | None:  # Any: whatever settings a run has
+    """The settings of a run that GradScope trained; None for a loop of somebody's own."""
+    if "model" not in config or "optimizer" not in config:
+        return None
+    try:
+        return parse_config(config)
+    except ConfigError:
+        return None
+
+
+def remedies_for(finding: Finding, config: RunConfig | None) -> tuple[Remedy, ...]:
+    """What may help against a finding: settings that this run can take and does not have yet, then advice."""
+    choices = REMEDIES.get(finding.name, _fixed())(config) if config else []
+    fitting = [
+        Remedy(title=title, settings=settings) for title, settings in choices if config and _fits(config, settings)
+    ]
+    return (*fitting, *(Remedy(title=text, settings={}) for text in ADVICE.get(finding.name, ())))
+
+
+def _fits(config: RunConfig, settings: Settings) -> bool:
+    try:
+        changed = with_overrides(config, settings)
+    except ConfigError:
+        return False
+    return changed != config

@@ -1,0 +1,93 @@
+"""Slips that show before anything is learned: raw inputs, an activation too many, a loss that does not fit."""
+
+import math
+
+import numpy as np
+
+from gradscope.analysis.findings.finding import Finding, Page, Severity
+from gradscope.analysis.findings.spell import since
+from gradscope.analysis.findings.tables import Tables
+from gradscope.analysis.findings.thresholds import Thresholds
+from gradscope.analysis.wording import percent, significant
+from gradscope.records import Kind
+
+_EARLY = 10
+"""Steps for which the weights can be taken as random."""
+
+_WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+
+
+def input_scale(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """What goes into the first layer is far from 1 in size: pictures in 0..255, or data in odd units.
+
+    For random weights w, RMS(w x) = RMS(w) RMS(x) sqrt(fan-in), from which RMS(x) is known without recording inputs.
+    """
+    activation, weight = tables.grids.get(Kind.ACTIVATION), tables.grids.get(Kind.WEIGHT)
+    if activation is None or weight is None or not len(activation) or activation.steps[0] > _EARLY:
+        return []
+    if tables.types[0] not in _WEIGHTED:
+        return []
+    fan_in = math.prod(tables.shapes[0][1:])
+    size = float(activation.rms[0, 0] / (weight.rms[0, 0] * math.sqrt(fan_in))) if weight.rms[0, 0] > 0 else math.nan
+    if math.isnan(size) or limits.smallest_input <= size <= limits.largest_input:
+        return []
+    text = (
+        f"The inputs are not normalised: what goes into {tables.names[0]} has an RMS of about {significant(size)}, "
+        "where about 1 is usual."
+    )
+    margin = max(size / limits.largest_input, limits.smallest_input / size)
+    began, page, kind = since(int(activation.steps[0])), Page.LAYERS, Kind.ACTIVATION
+    return [began.told("input_scale", Severity.WARNING, text, margin=margin, page=page, layers=(0,), kind=kind)]
+
+
+def output_activation(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """Something stands between the output layer and a cross entropy that expects logits.
+
+    With K classes, B pictures and a network that knows nothing yet, softmax and cross entropy send back
+    (p - y) / B with an RMS of sqrt(K - 1) / (K B); a second softmax or a sigmoid in between shrinks it, a rectifier
+    makes many elements exactly zero.
+    """
+    signal, activation = tables.grids.get(Kind.SIGNAL), tables.grids.get(Kind.ACTIVATION)
+    if signal is None or activation is None or not tables.classifies or not _starts_at_chance(tables):
+        return []
+    if not len(signal) or signal.steps[0] > _EARLY:
+        return []
+    n_classes, last = tables.n_outputs, tables.n_layers - 1
+    batch = activation.n[0, -1] / n_classes
+    share = float(signal.rms[0, -1]) * n_classes * batch / math.sqrt(n_classes - 1)
+    zeros = float(signal.zeros[0, -1])
+    if zeros >= limits.zero_outputs:
+        seen, margin = f"{percent(zeros)} of the gradient there is exactly zero", zeros / limits.zero_outputs
+    elif share < limits.shrunk_output:
+        seen = f"the gradient there is {significant(share)} of that of a cross entropy on logits"
+        margin = limits.shrunk_output / share
+    else:
+        return []
+    text = f"An activation stands between {tables.names[last]} and the loss, which expects logits: {seen}."
+    began, page, kind = since(int(signal.steps[0])), Page.LAYERS, Kind.SIGNAL
+    return [
+        began.told("output_activation", Severity.WARNING, text, margin=margin, page=page, layers=(last,), kind=kind)
+    ]
+
+
+def _starts_at_chance(tables: Tables) -> bool:
+    """Whether the first loss is about ln K, that of a cross entropy that knows nothing."""
+    first = tables.loss.finite[:1]
+    chance = math.log(tables.n_outputs)
+    return bool(first.size and abs(first[0] / chance - 1) < 0.3)
+
+
+def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """The loss of a classification is below zero, which no cross entropy can be."""
+    loss = tables.loss
+    if not tables.classifies or not len(loss.finite):
+        return []
+    below = loss.values < 0
+    if np.nanmean(below[-5:]) < 0.6:
+        return []
+    text = (
+        f"The loss is below zero ({significant(float(loss.finite[-1]))}), which no cross entropy can be: its sign is "
+        "wrong, or it takes something else than what the network puts out."
+    )
+    began = since(int(loss.steps[below.argmax()]))
+    return [began.told("wrong_loss", Severity.CRITICAL, text, margin=10.0, page=Page.CURVES)]

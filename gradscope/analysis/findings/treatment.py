@@ -1,0 +1,104 @@
+"""What methods do to the gradient before the step: clipping that never rests, pseudo-normalisation that amplifies."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradscope.analysis.findings.finding import Finding, Page, Severity
+from gradscope.analysis.findings.flow import backward, hidden, rise
+from gradscope.analysis.findings.learning import from_the_start
+from gradscope.analysis.findings.spell import Spell, median_of, since, spell
+from gradscope.analysis.findings.tables import Grid, Numbers, Tables
+from gradscope.analysis.findings.thresholds import Thresholds
+from gradscope.analysis.findings.updates import converged, resting, typical_ratio
+from gradscope.analysis.wording import power, significant
+from gradscope.records import Kind
+
+_FEWEST = 5
+"""Records before a norm is called constant."""
+
+
+def global_norm(grid: Grid) -> Numbers:
+    """L2 norm of all weights' gradients together at each recorded step; biases are not recorded."""
+    return np.asarray(np.sqrt(np.nansum(grid.n * grid.rms**2, axis=1)))
+
+
+def clipping(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """The gradient's norm, or its largest element, is the same at every step: clipping holds it there."""
+    grid = tables.grids.get(Kind.GRADIENT)
+    if grid is None or len(grid) < _FEWEST:
+        return []
+    largest = np.where(np.isfinite(grid.max_abs), grid.max_abs, 0.0).max(axis=1)
+    for what, series in (("norm", global_norm(grid)), ("largest element", largest)):
+        recent = series[-2 * _FEWEST :]
+        level = float(np.median(recent))
+        spread = float(np.ptp(np.quantile(recent, (0.1, 0.9)))) / level if level > 0 else np.inf
+        if spread < limits.clipping_spread:
+            near = np.abs(series / level - 1) < 2 * limits.clipping_spread
+            held = spell(grid.steps, near, tables.horizon) or since(int(grid.steps[-_FEWEST]))
+            return [
+                _clipped(
+                    tables, limits, held, f"{what} is {significant(level)}", limits.clipping_spread / max(spread, 1e-9)
+                )
+            ]
+    return []
+
+
+def _clipped(tables: Tables, limits: Thresholds, held: Spell, what: str, margin: float) -> Finding:
+    ratio = tables.update_ratio
+    harmful = False
+    if ratio is not None:
+        meant = converged(tables, ratio.steps[-1:]) | resting(tables, ratio.steps[-1:])
+        harmful = float(np.nanmedian(typical_ratio(ratio)[-_FEWEST:])) < limits.clipping_update and not meant[0]
+    severity = Severity.WARNING if harmful else Severity.NOTE
+    text = (
+        f"Clipping is always active: the gradient's {what} at every recorded step"
+        f"{', and the steps are small' * harmful}."
+    )
+    return held.told("clipping", severity, text, margin=margin, page=Page.DECAY, kind=Kind.GRADIENT)
+
+
+def amplification(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """A method that multiplies the error on its way back, and a gradient that grows towards the input."""
+    seen = backward(tables)
+    if seen is None or not _is_amplified(tables):
+        return []
+    kind, grid = seen
+    decades = -rise(grid)
+    held = from_the_start(tables, limits, grid.steps, decades >= limits.amplified_decades)
+    if held is None:
+        return []
+    size, used = median_of(decades, held), np.flatnonzero(hidden(grid))
+    torn = _tears(tables, limits, held)
+    factor = f"\N{MULTIPLICATION SIGN}{significant(10 ** (size / used.size))}"
+    text = (
+        f"Pseudo-normalisation amplifies{_gained(tables)}: {factor} a layer towards the input, so that the first "
+        f"layers get {power(round(size))} times what the last do"
+        f"{', more than they can bear' if torn else '; the steps stay bearable'}."
+    )
+    severity = Severity.WARNING if torn else Severity.NOTE
+    layers = used[: used.size // 3].tolist()
+    margin = size / limits.amplified_decades
+    return [held.told("amplification", severity, text, margin=margin, page=Page.DECAY, layers=layers, kind=kind)]
+
+
+def _gained(tables: Tables) -> str:
+    """What the method itself multiplied by, where it was recorded."""
+    known = tables.gains.finite if tables.gains else np.array([])
+    return f" (by {power(round(float(np.median(known))))} in all)" if known.size else ""
+
+
+def _tears(tables: Tables, limits: Thresholds, held: Spell) -> bool:
+    """Whether in that time steps changed a layer's weights by more than they should."""
+    ratio = tables.update_ratio
+    if ratio is None or len(ratio) <= held.first:
+        return False
+    middle = np.median(np.nan_to_num(ratio.rms[held.first : held.last + 1]), axis=0)
+    return bool(middle.max() > limits.largest_update)
+
+
+def _is_amplified(tables: Tables) -> bool:
+    """Whether a gain was recorded, or the settings say so: older runs have no gains."""
+    methods = tables.config.get("methods") or ()
+    named = any(isinstance(m, Mapping) and m.get("name") == "pseudo_norm" for m in methods)
+    return named or (tables.gains is not None and len(tables.gains) > 0)

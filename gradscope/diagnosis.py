@@ -1,0 +1,31 @@
+"""A run of a store, diagnosed: reads its tables and applies the rules of `gradscope.analysis.findings`."""
+
+import numpy as np
+
+from gradscope.analysis.findings import Finding, Tables, Thresholds, diagnose
+from gradscope.analysis.findings.tables import total_gain
+from gradscope.records import Kind, Run
+from gradscope.store import Store, read
+
+MAX_STEPS = 300
+"""Recorded steps that are looked at, evenly thinned; the first and the last are among them."""
+
+
+def tables_of(store: Store, run: Run, max_steps: int = MAX_STEPS) -> Tables:
+    """What a store knows of a run, as the rules take it."""
+    return Tables.of(
+        read.layers(store, [run.id]),
+        {kind: read.layer_map(store, run.id, kind, max_steps) for kind in Kind},
+        read.metrics(store, [run.id], max_points=4 * max_steps),
+        skipped=np.sort(read.skipped_steps(store, [run.id])["step"].to_numpy(dtype=np.int64)),
+        gains=total_gain(read.gain_series(store, run.id, max_steps)),
+        config=run.config,
+        status=run.status,
+        total_steps=run.progress.total_steps,
+        nonfinite=run.nonfinite,
+    )
+
+
+def diagnose_run(store: Store, run_id: int, limits: Thresholds | None = None) -> list[Finding]:
+    """What is wrong with a run, the worst first; RunNotFound if it is not in the store."""
+    return diagnose(tables_of(store, read.run(store, run_id)), limits)

@@ -1,0 +1,82 @@
+"""From rules to a diagnosis: the cause before its consequences, the worst first, remedies that this run can take."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import LAYERS, decaying, healthy, never_learning, scaled
+
+from gradscope.analysis.findings import EXPLAINED_BY, Severity, Tables, diagnose, is_healthy, verdict
+from gradscope.analysis.findings.remedies import ADVICE, REMEDIES, settings_of
+from gradscope.overrides import with_overrides
+from gradscope.presets import PRESETS
+from gradscope.records import Kind
+
+
+def vanished(**settings: str) -> Tables:
+    tables = scaled(scaled(never_learning(healthy()), Kind.SIGNAL, decaying(0.2)), Kind.UPDATE, decaying(0.1))
+    config = with_overrides(PRESETS["sigmoid"].config, settings)
+    return replace(tables, config=config.model_dump(mode="json"))
+
+
+def test_the_cause_is_told_and_not_what_comes_of_it() -> None:
+    assert [f.name for f in diagnose(vanished())] == ["vanishing_gradient"]
+
+
+def test_the_verdict_is_the_worst_finding_and_how_many_more_there_are() -> None:
+    tables = replace(vanished(), skipped=np.arange(30, 200, 10))
+    findings = diagnose(tables)
+    assert [f.severity for f in findings] == [Severity.CRITICAL, Severity.WARNING]
+    assert verdict(findings, tables).startswith("The gradient vanishes from fc6 down to fc1")
+    assert verdict(findings, tables).endswith("And 1 more finding.")
+    assert not is_healthy(findings)
+
+
+def test_remedies_are_settings_that_this_run_can_take_and_does_not_have() -> None:
+    (finding,) = diagnose(vanished())
+    titles = [r.title for r in finding.remedies]
+    assert titles[0] == "ReLU with He initialisation"
+    assert "shortcuts around every layer" in titles
+    (other,) = diagnose(vanished(**{"model.residual": "true"}))
+    assert "shortcuts around every layer" not in [r.title for r in other.remedies]
+
+
+def test_every_remedy_gives_a_run_that_can_be_started() -> None:
+    before = settings_of(vanished().config)
+    for finding in diagnose(vanished()):
+        for remedy in finding.remedies:
+            assert with_overrides(before, remedy.settings) != before
+            assert remedy.arguments.startswith("--set ")
+
+
+def test_a_loop_of_somebodys_own_gets_advice_only() -> None:
+    tables = replace(scaled(healthy(), Kind.UPDATE, np.full(LAYERS, 1e-4)), config={"lr": 0.1})
+    (finding,) = diagnose(tables)
+    assert finding.remedies == ()
+    gradient = tables.grids[Kind.GRADIENT]
+    cut = replace(tables, grids={**tables.grids, Kind.GRADIENT: replace(gradient, n=gradient.n * (np.arange(10) > 2))})
+    worst = diagnose(cut)[0]
+    assert (worst.name, [r.settings for r in worst.remedies]) == ("no_gradient", [{}])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_take_some_remedy_against_every_finding_that_has_settings(preset: str) -> None:
+    config = PRESETS[preset].config
+    for name, choices in REMEDIES.items():
+        for title, settings in choices(config):
+            assert title, name
+            assert all("." in path for path in settings)
+
+
+def test_names_in_the_tables_of_causes_and_remedies_are_names_of_findings() -> None:
+    known = {*REMEDIES, *ADVICE}
+    assert set(EXPLAINED_BY) <= known
+    assert {cause for causes in EXPLAINED_BY.values() for cause in causes} <= known
+
+
+def test_a_finding_is_plain_values_for_programs() -> None:
+    (finding,) = diagnose(vanished())
+    told = finding.as_json()
+    assert told["name"] == "vanishing_gradient"
+    assert told["severity"] == "critical"
+    assert told["evidence"] == {"page": "Gradient decay", "step": 0, "layer": 0, "kind": "signal"}

@@ -1,0 +1,308 @@
+"""Each rule finds what is planted, says where and since when, and finds nothing in a healthy run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import BATCH, CLASSES, LAYERS, STEPS, curve, decaying, healthy, never_learning, scaled, with_curves
+
+from gradscope.analysis.findings import RULES, Finding, Severity, Tables, Thresholds, diagnose, is_healthy, verdict
+from gradscope.analysis.findings.tables import Curve
+from gradscope.errors import ConfigError
+from gradscope.records import Kind, NonFinite, Status
+
+SHAPE = (len(STEPS), LAYERS)
+
+
+def found(tables: Tables, name: str, limits: Thresholds | None = None) -> Finding:
+    """The finding of that name, by the rules alone."""
+    told = [f for rule in RULES for f in rule(tables, limits or Thresholds())]
+    return next(f for f in told if f.name == name)
+
+
+def names(tables: Tables) -> set[str]:
+    return {f.name for rule in RULES for f in rule(tables, Thresholds())}
+
+
+def at(tables: Tables, kind: Kind, column: str, value: float, *layers: int) -> Tables:
+    """With a column of a kind set in some layers at every step."""
+    values = getattr(tables.grids[kind], column).copy()
+    values[:, list(layers)] = value
+    return scaled(tables, kind, np.ones(LAYERS), **{column: values})
+
+
+def test_nothing_is_found_in_a_healthy_run() -> None:
+    assert names(healthy()) == set()
+    assert diagnose(healthy()) == []
+    assert verdict([], healthy()) == "Healthy as far as recorded, up to step 199."
+
+
+def test_nothing_is_found_in_a_healthy_run_at_any_step_of_it() -> None:
+    tables = healthy()
+    assert {step: names(tables.until(step)) for step in tables.steps if names(tables.until(step))} == {}
+
+
+def test_nothing_is_found_where_nothing_is_recorded() -> None:
+    empty = replace(healthy(), grids={}, curves={}, names=(), shapes=(), types=())
+    assert diagnose(empty) == []
+    assert verdict([], empty) == "Nothing is recorded yet."
+
+
+def test_a_vanishing_gradient_is_told_with_its_layers_and_factor() -> None:
+    tables = scaled(scaled(healthy(), Kind.SIGNAL, decaying(0.2)), Kind.UPDATE, decaying(0.2))
+    seen = found(tables, "vanishing_gradient")
+    assert "from fc6 down to fc1" in seen.text
+    assert "\N{MULTIPLICATION SIGN}0.2" in seen.text
+    assert (seen.severity, seen.since, seen.until) == (Severity.CRITICAL, 0, None)
+    assert seen.evidence.kind is Kind.SIGNAL
+    assert seen.confidence > 0.9
+
+
+def test_a_gradient_that_vanishes_while_adam_moves_all_layers_alike_is_a_note() -> None:
+    seen = found(scaled(healthy(), Kind.SIGNAL, decaying(0.2)), "vanishing_gradient")
+    assert seen.severity is Severity.NOTE
+    assert "makes up for it" in seen.text
+
+
+def test_without_signals_gradients_tell_that_it_vanishes() -> None:
+    tables = scaled(healthy(), Kind.GRADIENT, decaying(0.2))
+    only = replace(tables, grids={Kind.GRADIENT: tables.grids[Kind.GRADIENT]})
+    assert found(only, "vanishing_gradient").evidence.kind is Kind.GRADIENT
+
+
+def test_what_vanished_for_half_of_the_run_and_is_over_is_still_told() -> None:
+    factors = np.where(STEPS[:, None] < 100, decaying(0.2), 1.0)
+    seen = found(scaled(scaled(healthy(), Kind.SIGNAL, factors), Kind.UPDATE, factors), "vanishing_gradient")
+    assert (seen.since, seen.until, seen.severity) == (0, 90, Severity.WARNING)
+
+
+def test_what_vanished_for_a_moment_is_not() -> None:
+    factors = np.where(STEPS[:, None] < 8, decaying(0.2), 1.0)
+    assert "vanishing_gradient" not in names(scaled(healthy(), Kind.SIGNAL, factors))
+
+
+def test_a_shallow_network_has_no_depth_to_vanish_over() -> None:
+    tables = scaled(healthy(layers=4), Kind.SIGNAL, decaying(0.01, 4))
+    assert "vanishing_gradient" not in names(tables)
+
+
+def test_an_exploding_gradient_is_told_where_the_first_layers_cannot_bear_it() -> None:
+    growing = scaled(healthy(), Kind.SIGNAL, decaying(2.0))
+    assert "exploding_gradient" not in names(growing), "the steps are small all the same"
+    seen = found(scaled(growing, Kind.UPDATE, 10 * decaying(2.0)), "exploding_gradient")
+    assert "from fc5 down to fc1" in seen.text
+    assert seen.severity is Severity.CRITICAL
+
+
+def test_a_forward_signal_that_dies_is_told_as_long_as_nothing_is_learned_although_biases_hide_it() -> None:
+    fading = np.where(STEPS[:, None] < 4, 0.3 ** np.arange(LAYERS), 1.0)
+    seen = found(scaled(never_learning(healthy()), Kind.ACTIVATION, fading), "dying_signal")
+    assert (seen.since, seen.until) == (0, None)
+    assert "\N{MULTIPLICATION SIGN}0.3" in seen.text
+    assert "dying_signal" not in names(scaled(healthy(), Kind.ACTIVATION, fading)), "it has learned"
+
+
+def test_an_output_that_is_huge_from_the_start_is_an_exploding_forward_signal() -> None:
+    factors = np.ones(LAYERS)
+    factors[-1] = 500
+    seen = found(scaled(healthy(), Kind.ACTIVATION, factors), "exploding_signal")
+    assert "fc10 puts out 5" in seen.text
+    assert seen.layers == (9,)
+
+
+@pytest.mark.parametrize(("column", "name"), [("saturated", "saturated_units"), ("dead", "dead_units")])
+def test_units_at_their_ends_are_told_with_the_worst_layer(column: str, name: str) -> None:
+    tables = at(at(healthy(), Kind.ACTIVATION, column, 0.9, 3), Kind.ACTIVATION, column, 1.0, 5)
+    seen = found(tables, name)
+    assert seen.layers == (3, 5)
+    assert seen.evidence.layer == 5
+    assert seen.text.startswith("100.0 % of the")
+    assert "fc4, fc6" in seen.text
+    assert seen.severity is Severity.CRITICAL
+
+
+def test_weights_that_do_not_move_are_told_with_how_little() -> None:
+    seen = found(scaled(healthy(), Kind.UPDATE, np.full(LAYERS, 1e-4)), "no_update")
+    assert "fc1 to fc10 (10 layers) by 1.6" in seen.text
+    assert "10⁻⁷" in seen.text
+
+
+def test_small_updates_are_right_where_the_schedule_or_the_loss_has_come_to_rest() -> None:
+    late = np.where(STEPS[:, None] < 100, 1.0, 1e-4)
+    rate = np.where(np.arange(200) < 100, 0.05, 1e-6)
+    still = scaled(healthy(), Kind.UPDATE, late)
+    assert "no_update" in names(still)
+    assert "no_update" not in names(with_curves(still, learning_rate=rate))
+    assert "no_update" not in names(with_curves(still, train_loss=2.3 * np.exp(-np.arange(200) / 15)))
+
+
+def test_steps_that_write_over_the_weights_are_too_large() -> None:
+    seen = found(scaled(healthy(), Kind.UPDATE, np.full(LAYERS, 200.0)), "large_update")
+    assert "each changes the weights by 0.3" in seen.text
+    grown = np.where(STEPS[:, None] < 8, 1.0, 10.0)
+    assert "grown to 9." in found(scaled(healthy(), Kind.WEIGHT, grown * np.ones(LAYERS)), "large_update").text
+
+
+def test_a_layer_cut_off_from_the_loss_is_told_and_a_frozen_one_is_a_note() -> None:
+    cut = at(healthy(), Kind.GRADIENT, "n", 0.0, 0, 1)
+    seen = found(cut, "no_gradient")
+    assert seen.text == "No gradient in fc1, fc2: it is cut off from the loss, so that nothing is learned there."
+    frozen = replace(cut, trainable=np.arange(LAYERS) > 1)
+    assert "no_gradient" not in names(frozen)
+    assert found(frozen, "frozen").severity is Severity.NOTE
+    assert is_healthy(diagnose(frozen))
+
+
+def test_a_gradient_of_exact_zeros_is_told_as_such() -> None:
+    seen = found(at(healthy(), Kind.GRADIENT, "zeros", 1.0, 4), "no_gradient")
+    assert "exactly zero at every recorded step" in seen.text
+
+
+def test_the_first_value_that_is_not_finite_is_told_with_its_layer() -> None:
+    activations, gradients = np.zeros(SHAPE), np.zeros(SHAPE)
+    activations[10:, 4:] = 3
+    gradients[9:, :] = 3
+    tables = scaled(healthy(), Kind.ACTIVATION, np.ones(LAYERS), nonfinite=activations)
+    seen = found(tables, "nonfinite")
+    assert seen.text == "The first value that is not finite is in the activation of fc5 at step 60."
+    assert seen.layers == (4,)
+    earlier = scaled(tables, Kind.GRADIENT, np.ones(LAYERS), nonfinite=gradients)
+    assert "the gradient of fc10 at step 50" in found(earlier, "nonfinite").text, "backward, it began at the output"
+
+
+def test_what_the_run_itself_says_of_its_first_bad_value_counts() -> None:
+    told = NonFinite(step=7, layer="fc3", kind="weight")
+    seen = found(replace(healthy(), nonfinite=told), "nonfinite")
+    assert (seen.layers, seen.since) == ((2,), 7)
+    assert "nonfinite" not in names(replace(healthy(), nonfinite=told).until(6))
+
+
+def test_a_loss_that_is_not_finite_is_told_where_no_layer_is_known() -> None:
+    loss = np.where(np.arange(200) < 150, 1.0, np.nan)
+    seen = found(with_curves(healthy(), train_loss=loss), "nonfinite")
+    assert seen.text == "The first value that is not finite is in the loss at step 150."
+    assert found(replace(healthy(), status=Status.DIVERGED), "nonfinite").since == 199
+
+
+def test_skipped_steps_are_told_beyond_the_warm_up_of_the_scale() -> None:
+    usual = np.array([0, 0, 0, 1, 2, 150])
+    assert "amp_overflow" not in names(replace(healthy(), skipped=usual))
+    storm = np.arange(30, 200, 10)
+    assert "8.6 % of the steps were not taken" in found(replace(healthy(), skipped=storm), "amp_overflow").text
+    stuck = np.zeros(30, dtype=np.int64)
+    assert "tried 30 times" in found(replace(healthy(), skipped=stuck), "amp_overflow").text
+
+
+def held_at(tables: Tables, norm: float) -> Tables:
+    gradient = tables.grids[Kind.GRADIENT]
+    now = np.sqrt((gradient.n * gradient.rms**2).sum(axis=1))
+    return scaled(tables, Kind.GRADIENT, (norm / now)[:, None])
+
+
+def test_a_norm_that_never_changes_is_held_by_clipping() -> None:
+    seen = found(held_at(healthy(), 1.0), "clipping")
+    assert seen.text == "Clipping is always active: the gradient's norm is 1.00 at every recorded step."
+    assert seen.severity is Severity.NOTE
+    small = scaled(held_at(never_learning(healthy()), 1e-3), Kind.UPDATE, np.full(LAYERS, 0.1))
+    assert found(small, "clipping").severity is Severity.WARNING
+
+
+def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears_the_first_layers() -> None:
+    gains = Curve(steps=STEPS, values=np.full(len(STEPS), 3.0))
+    growing = scaled(replace(healthy(), gains=gains), Kind.SIGNAL, decaying(1.5))
+    seen = found(growing, "amplification")
+    assert seen.severity is Severity.NOTE
+    assert "amplifies (by 10³ in all)" in seen.text
+    torn = scaled(growing, Kind.UPDATE, 30 * decaying(1.5))
+    assert found(torn, "amplification").severity is Severity.WARNING
+    assert "amplification" not in names(scaled(healthy(), Kind.SIGNAL, decaying(1.5)))
+    by_settings = replace(healthy(), config={"methods": [{"name": "pseudo_norm", "every": 2}]})
+    assert found(scaled(by_settings, Kind.SIGNAL, decaying(1.5)), "amplification")
+
+
+@pytest.mark.parametrize(("size", "is_told"), [(80.0, True), (3.0, False), (0.3, False), (1e-3, True)])
+def test_the_size_of_the_inputs_is_told_from_the_first_layer(size: float, is_told: bool) -> None:
+    factors = np.ones(LAYERS)
+    factors[0] = size
+    assert ("input_scale" in names(scaled(healthy(), Kind.ACTIVATION, factors))) is is_told
+
+
+def test_a_second_softmax_is_told_from_the_gradient_that_it_shrinks() -> None:
+    factors = np.ones(LAYERS)
+    factors[-1] = 1 / CLASSES
+    seen = found(scaled(healthy(), Kind.SIGNAL, factors), "output_activation")
+    assert "0.100 of that of a cross entropy on logits" in seen.text
+    assert seen.layers == (9,)
+
+
+def test_a_rectified_output_is_told_from_the_zeros_of_its_gradient() -> None:
+    assert "48.0 % of the gradient" in found(at(healthy(), Kind.SIGNAL, "zeros", 0.48, 9), "output_activation").text
+
+
+def test_an_output_says_nothing_of_a_loss_that_is_no_cross_entropy() -> None:
+    factors = np.ones(LAYERS)
+    factors[-1] = 1 / CLASSES
+    regression = with_curves(scaled(healthy(), Kind.SIGNAL, factors), train_loss=np.exp(-np.arange(200) / 60) * 0.1)
+    assert "output_activation" not in names(regression)
+
+
+def test_a_cross_entropy_below_zero_is_a_wrong_loss() -> None:
+    seen = found(with_curves(healthy(), train_loss=-np.arange(200.0)), "wrong_loss")
+    assert "below zero (-199)" in seen.text
+    without_accuracy = {k: v for k, v in healthy().curves.items() if "accuracy" not in k}
+    likelihood = replace(with_curves(healthy(), train_loss=-np.arange(200.0)), curves=without_accuracy)
+    assert "wrong_loss" not in names(likelihood), "a likelihood may be negative"
+
+
+def test_a_loss_that_never_left_its_start_is_a_plateau_after_a_third_of_the_training() -> None:
+    seen = found(never_learning(healthy()), "plateau")
+    assert "after 200 steps the loss is 2.3" in seen.text
+    assert "plateau" not in names(never_learning(healthy()).until(40))
+
+
+def test_a_bad_start_that_comes_down_to_chance_is_still_a_plateau() -> None:
+    loss = np.log(CLASSES) + 5 * np.exp(-np.arange(200) / 10)
+    assert found(with_curves(healthy(), train_loss=loss), "plateau")
+
+
+def test_a_loss_that_creeps_with_tiny_steps_converges_too_slowly() -> None:
+    creeping = with_curves(healthy(), train_loss=np.log(CLASSES) * (1 - 0.0005 * np.arange(200)))
+    seen = found(scaled(creeping, Kind.UPDATE, np.full(LAYERS, 0.05)), "slow_convergence")
+    assert "the loss has fallen by 9." in seen.text
+    assert "slow_convergence" not in names(creeping), "the steps are as usual"
+
+
+def test_a_loss_that_goes_up_again_and_again_swings() -> None:
+    step = np.arange(200)
+    loss = np.log(CLASSES) * (0.8 + 0.4 * np.sin(step / 6))
+    assert "it rose" in found(with_curves(healthy(), train_loss=loss), "oscillating_loss").text
+
+
+def test_noise_from_batch_to_batch_is_no_swing() -> None:
+    noise = np.random.default_rng(0).lognormal(0, 0.5, 200)
+    loss = np.log(CLASSES) * np.exp(-np.arange(200) / 60) * noise
+    assert "oscillating_loss" not in names(with_curves(healthy(), train_loss=loss))
+
+
+def test_a_validation_loss_that_rises_while_the_other_falls_is_overfitting() -> None:
+    val = np.concatenate([np.linspace(2, 1, 4), np.linspace(1.1, 3, 6)])
+    tables = replace(healthy(), curves={**healthy().curves, "val_loss": curve(val, 20)})
+    seen = found(tables, "overfitting")
+    assert seen.since == 60
+    little = replace(healthy(), curves={**healthy().curves, "val_loss": curve(1 + (val - 1) / 10, 20)})
+    assert "overfitting" not in names(little)
+
+
+def test_thresholds_can_be_set_and_unknown_ones_are_refused() -> None:
+    tables = scaled(scaled(healthy(), Kind.SIGNAL, decaying(0.5)), Kind.UPDATE, decaying(0.5))
+    strict = Thresholds().changed(vanishing_decades=1.0)
+    assert found(tables, "vanishing_gradient", strict)
+    loose = Thresholds().changed(vanishing_decades=8.0)
+    assert "vanishing_gradient" not in {f.name for f in diagnose(tables, loose)}
+    with pytest.raises(ConfigError, match="threshold 'vanishing' is unknown; use one of vanishing_decades, "):
+        Thresholds().changed(vanishing=1.0)
+
+
+def test_the_batch_of_the_planted_tables_is_what_the_output_rule_reads() -> None:
+    grid = healthy().grids[Kind.ACTIVATION]
+    assert grid.n[0, -1] / CLASSES == BATCH
