@@ -55,6 +55,8 @@ def sidebar(store: Store) -> None:
         known = look(shown)
         if shown:
             st.html("".join(_line(run, known[run.id]) for run in shown))
+            # no parameter of the widget colours its options one by one
+            st.html(f"<style>{''.join(_coloured(run.id, known[run.id]) for run in shown)}</style>")
 
 
 def _touched() -> None:
@@ -83,8 +85,18 @@ def _line(run: Run, style: RunStyle) -> str:
     name, status = html.escape(style.label), html.escape(status_text(run))
     return (
         f'<div data-testid="shown-{run.id}" style="display:flex;gap:.5em;align-items:center;font-size:.85em">'
-        f'<img src="{chip(style)}" alt="" width="34" height="14"><span style="flex:1">{name}</span>'
-        f"<span>{status}</span></div>"
+        f'<img src="{chip(style)}" alt="" width="34" height="14">'
+        f'<span style="flex:1;overflow:hidden;text-overflow:ellipsis;white-space:nowrap" title="{name}">{name}</span>'
+        f'<span style="white-space:nowrap">{status}</span></div>'
+    )
+
+
+def _coloured(run_id: int, style: RunStyle) -> str:
+    """The run's label in the choice in the run's colour: the label begins with its id."""
+    colour = style.colour
+    return (
+        f'.st-key-runs [data-tag][aria-label^="{run_id} "] {{ color: inherit; border-left: 4px solid {colour}; '
+        f"background: color-mix(in srgb, {colour} 20%, transparent); }}"
     )
 
 
