@@ -30,6 +30,10 @@ class Position:
     seconds: float
     """Time trained so far, over all the times the run was started."""
     best_val_accuracy: float | None
+    seen: int = 0
+    """Training images of the epoch in progress, or of the one just done."""
+    right: int = 0
+    """Those of them that were classified right."""
 
 
 def save(paths: RunPaths, model: nn.Module, optimizer: Optimizer, position: Position) -> None:

@@ -144,6 +144,8 @@ class Progress:
     samples_per_second: float | None = None
     phase: str | None = None
     """What the run is doing in a word or two: loading data, training, evaluating."""
+    seconds: float | None = None
+    """Time at work so far, over all the times the run was started; None = nobody counts it."""
 
 
 @dataclass(frozen=True, kw_only=True)

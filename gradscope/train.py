@@ -93,16 +93,10 @@ class Training:
         self._located = False
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
+        self._seen, self._right = 0, torch.zeros((), dtype=torch.int64, device=self.device)
         self._last_told = time.perf_counter(), self.step
         self._tell("loading data")
-        self.data: Dataset = load(config.data, seed=config.train.seed, progress=self._tell_loaded).to(self.device)
-        self.normalise: Transform = normaliser(config.data, self.data)
-        self.methods: list[Method] = build_methods(config.methods)
-        self.objective: Objective = objective_of(self.methods)
-        self.model: nn.Module = self._model()
-        self.optimizer: Optimizer = build_optimizer(config.optimizer, self.model.parameters())
-        self.steps_per_epoch = math.ceil(len(self.data.train.labels) / config.train.batch_size)
-        self.total_steps = self.steps_per_epoch * config.train.epochs
+        self._make()
         write.start(
             store,
             run.id,
@@ -112,6 +106,18 @@ class Training:
         )
         self._resume(store)
         self._last_told = (time.perf_counter(), self.step)
+
+    def _make(self) -> None:
+        """The data, the model and its optimiser, as the settings say."""
+        config = self.config
+        self.data: Dataset = load(config.data, seed=config.train.seed, progress=self._tell_loaded).to(self.device)
+        self.normalise: Transform = normaliser(config.data, self.data)
+        self.methods: list[Method] = build_methods(config.methods)
+        self.objective: Objective = objective_of(self.methods)
+        self.model: nn.Module = self._model()
+        self.optimizer: Optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self.steps_per_epoch = math.ceil(len(self.data.train.labels) / config.train.batch_size)
+        self.total_steps = self.steps_per_epoch * config.train.epochs
 
     def _model(self) -> nn.Module:
         generator = torch.Generator().manual_seed(self.config.train.seed)
@@ -134,6 +140,7 @@ class Training:
             return
         at = checkpoint.load(self.paths, self.model, self.optimizer)
         self.step, self.best = at.step, at.best_val_accuracy
+        self._seen, self._right = at.seen, self._right + at.right
         self.run.resumed(at.seconds)
         write.rewind(store, self.run.id, at.step - 1)
 
@@ -163,7 +170,8 @@ class Training:
         """The loop. Returns why the run ends within this epoch, or None."""
         for method in self.methods:
             method.at_epoch(epoch, self.config.train.epochs)
-        seen, correct = 0, torch.zeros((), dtype=torch.int64, device=self.device)
+        if self.step % self.steps_per_epoch == 0:  # and not in the midst of the epoch, where a checkpoint left off
+            self._seen, self._right = 0, torch.zeros_like(self._right)
         for images, labels in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
             rate = learning_rate(self.config, self.step, self.steps_per_epoch)
             for group in self.optimizer.param_groups:
@@ -178,12 +186,12 @@ class Training:
                 method.before_step(self.model)
             self.optimizer.step()
             self._log({"train_loss": loss.detach(), "learning_rate": rate})
-            seen, correct = seen + len(labels), correct + (logits.detach().argmax(1) == labels).sum()
+            self._seen, self._right = self._seen + len(labels), self._right + (logits.argmax(1) == labels).sum()
             self.step += 1
             self._tell_sometimes(loss)
             if self.run.stop_requested and self.step % self.steps_per_epoch:
                 return Status.STOPPED
-        self._log({"train_accuracy": correct / seen}, at=self.step - 1)
+        self._log({"train_accuracy": self._right / self._seen}, at=self.step - 1)
         return None
 
     def _stopped_between_epochs(self) -> Status | None:
@@ -240,7 +248,13 @@ class Training:
             self._save()
 
     def _save(self) -> None:
-        position = Position(step=self.step, seconds=self.run.seconds, best_val_accuracy=self.best)
+        position = Position(
+            step=self.step,
+            seconds=self.run.seconds,
+            best_val_accuracy=self.best,
+            seen=self._seen,
+            right=int(self._right),
+        )
         checkpoint.save(self.paths, self.model, self.optimizer, position)
 
     def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:

@@ -102,11 +102,12 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_if_it_had_not_been(store, st
     write.requeue(store, cut)
     assert train(store, cut) is Status.COMPLETED
 
-    for name in ("train_loss", "val_accuracy", "val_loss"):
+    for name in ("train_loss", "train_accuracy", "val_accuracy", "val_loss"):
         assert curve(store, cut, name) == curve(store, whole, name)
     assert read.run(store, cut).results == read.run(store, whole).results
     seconds = read.metrics(store, [cut], ["train_loss"])["seconds"]
     assert seconds.is_monotonic_increasing, "the time of a resumed run counts on"
+    assert read.run(store, cut).progress.seconds >= seconds.max()
     weights = [load_file(store.paths(run_id).model) for run_id in (whole, cut)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

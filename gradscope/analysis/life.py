@@ -16,7 +16,12 @@ def share_done(run: Run) -> float | None:
 
 
 def seconds_taken(run: Run, now: datetime) -> float | None:
-    """From the run's start to its end, or until now; None before it started."""
+    """At work, over all the times the run was started; None before it started.
+
+    Where nobody counted, as in imported runs, from its start to its end or until now.
+    """
+    if run.progress.seconds is not None:
+        return run.progress.seconds
     if run.started is None:
         return None
     return max(0.0, ((run.ended or now) - run.started).total_seconds())
@@ -25,8 +30,7 @@ def seconds_taken(run: Run, now: datetime) -> float | None:
 def seconds_left(run: Run, now: datetime) -> float | None:
     """How long the run still needs; None if that cannot be told.
 
-    At its present speed where that is known; else at its pace since the start, which would mislead for a run that was
-    resumed: it started in its middle.
+    At its present speed where that is known; else at its pace so far.
     """
     share, taken = share_done(run), seconds_taken(run, now)
     if run.status.is_final or not share or not taken:

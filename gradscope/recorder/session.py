@@ -49,7 +49,7 @@ class Session:
         self._logs_ahead: bool | None = None
         self._nonfinite: NonFinite | None = None
         self._stop = self._finished = False
-        self._writer = Writer(store, run_id, lambda: self._progress, lambda: self.recorder_seconds)
+        self._writer = Writer(store, run_id, self._progress_now, lambda: self.recorder_seconds)
         self._at_end = AtEnd(self, take_signals=attached)
 
     @classmethod
@@ -65,6 +65,9 @@ class Session:
     def resumed(self, seconds: float) -> None:
         """The training goes on that was at work for so long before: times count on from there."""
         self._began = time.monotonic() - seconds
+
+    def _progress_now(self) -> Progress:
+        return replace(self._progress, seconds=self.seconds)
 
     @property
     def recorder_seconds(self) -> float:
@@ -220,7 +223,9 @@ class Session:
         if final is Status.DIVERGED and error is None and self._nonfinite is not None:
             error = str(self._nonfinite)
         try:
-            write.finish(self._store, self.id, final, error=error, nonfinite=self._nonfinite)
+            write.finish(
+                self._store, self.id, final, error=error, nonfinite=self._nonfinite, seconds=self.seconds
+            )
         except (StoreError, SQLAlchemyError, OSError) as trouble:
             _log.warning("the end of run %d could not be written to %s (%s)", self.id, self._store.shown, trouble)
         if self.lost_rows:

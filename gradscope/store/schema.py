@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0006"
+VERSION = "0007"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -84,6 +84,7 @@ class RunRow(Base):
     total_steps: Mapped[int | None]
     samples_per_second: Mapped[float | None]
     phase: Mapped[str | None]
+    seconds: Mapped[float | None]
 
     val_accuracy: Mapped[float | None]
     val_loss: Mapped[float | None]

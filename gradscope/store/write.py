@@ -160,6 +160,8 @@ def _heartbeat(run_id: int, batch: Batch) -> Any:  # Any: an Update, whose type 
         # a resumed run that loads its data again has reported no step yet; only `rewind` goes back
         last = batch.progress.last_step
         values["last_step"] = case((RunRow.last_step > last, RunRow.last_step), else_=last)
+        if (seconds := batch.progress.seconds) is not None:
+            values["seconds"] = case((RunRow.seconds > seconds, RunRow.seconds), else_=seconds)
     return changed(run_id, **values)
 
 
@@ -169,11 +171,19 @@ def results(store: Store, run_id: int, found: Results) -> None:
 
 
 def finish(
-    store: Store, run_id: int, status: Status, *, error: str | None = None, nonfinite: NonFinite | None = None
+    store: Store,
+    run_id: int,
+    status: Status,
+    *,
+    error: str | None = None,
+    nonfinite: NonFinite | None = None,
+    seconds: float | None = None,
 ) -> None:
-    """The run ended so."""
+    """The run ended so, after so long at work; None leaves what was known."""
+    known = {} if seconds is None else {"seconds": seconds}
     where = {f"nonfinite_{name}": value for name, value in asdict(nonfinite).items()} if nonfinite else {}
-    _change(store, run_id, status=status, ended=_now(), error=error, stop_requested=False, phase=None, **where)
+    ended = {"status": status, "ended": _now(), "error": error, "stop_requested": False, "phase": None}
+    _change(store, run_id, **ended, **known, **where)
 
 
 def edit(
@@ -223,7 +233,9 @@ def rewind(store: Store, run_id: int, step: int) -> None:
         for table in (StatsRow, HistogramRow, MetricRow, GainRow, SkippedRow):
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
-            changed(run_id, last_step=step, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None)
+            changed(
+                run_id, last_step=step, seconds=None, nonfinite_step=None, nonfinite_layer=None, nonfinite_kind=None
+            )
         )
 
 

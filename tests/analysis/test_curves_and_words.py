@@ -7,7 +7,7 @@ import pytest
 
 from gradscope.analysis import curves, settings, wording
 from gradscope.analysis.estimate import estimate
-from gradscope.analysis.life import seconds_left, share_done
+from gradscope.analysis.life import seconds_left, seconds_taken, share_done
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Progress, Provenance, Results, Run, Status
@@ -101,6 +101,12 @@ def test_a_quarter_done_in_a_minute_leaves_three() -> None:
 def test_a_resumed_run_needs_as_long_as_its_speed_says_however_shortly_ago_it_started() -> None:
     going = run(Status.RUNNING, last_step=499, total_steps=1000, samples_per_second=200.0)
     assert seconds_left(going, datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)) == pytest.approx(500 * 50 / 200)
+
+
+def test_the_time_taken_is_that_at_work_where_it_was_counted_and_else_since_the_start() -> None:
+    now = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+    assert seconds_taken(run(Status.STOPPED, seconds=7.5), now) == 7.5
+    assert seconds_taken(run(Status.RUNNING), now) == 300
 
 
 def test_time_left_is_unknown_before_the_first_step_and_after_the_end() -> None:
