@@ -223,9 +223,7 @@ class Session:
         if final is Status.DIVERGED and error is None and self._nonfinite is not None:
             error = str(self._nonfinite)
         try:
-            write.finish(
-                self._store, self.id, final, error=error, nonfinite=self._nonfinite, seconds=self.seconds
-            )
+            write.finish(self._store, self.id, final, error=error, nonfinite=self._nonfinite, seconds=self.seconds)
         except (StoreError, SQLAlchemyError, OSError) as trouble:
             _log.warning("the end of run %d could not be written to %s (%s)", self.id, self._store.shown, trouble)
         if self.lost_rows:
