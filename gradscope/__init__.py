@@ -8,6 +8,7 @@
     run.finish()
 
     gradscope.open("runs.db").run(run.id).layer_stats()      # a tidy DataFrame
+    gradscope.doctor(model, (images, labels))                # what is wrong with it, before any training
 
 Nothing is imported before it is used: `import gradscope` takes a moment, and no PyTorch.
 """
@@ -17,16 +18,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradscope.checkup import doctor
     from gradscope.recorder.current import finish, init, log, watch
     from gradscope.store.notebook import open_runs as open
 
     __version__: str
 
-__all__ = ["__version__", "finish", "init", "log", "open", "watch"]
+__all__ = ["__version__", "doctor", "finish", "init", "log", "open", "watch"]
 
 _HOMES = {
     **dict.fromkeys(("init", "watch", "log", "finish"), "gradscope.recorder.current"),
     "open": "gradscope.store.notebook",
+    "doctor": "gradscope.checkup",
 }
 _NAMES = {"open": "open_runs"}
 

@@ -100,20 +100,14 @@ def vanishing(tables: Tables, limits: Thresholds) -> list[Finding]:
         return []
     size, profile = median_of(decades, held), _Profile.of(grid, held)
     low = profile.over(profile.at_output, -limits.vanishing_decades / 2)
-    made_up_for = _moves_alike(tables, limits, held)
-    severity = (
-        Severity.NOTE
-        if made_up_for
-        else Severity.CRITICAL
-        if size >= 2 * limits.vanishing_decades
-        else Severity.WARNING
-    )
+    alike = _moves_alike(tables, limits, held)
+    severe = Severity.CRITICAL if size >= 2 * limits.vanishing_decades else Severity.WARNING
     text = (
         f"The gradient vanishes {_where(tables, low)}: {_TIMES}{significant(10.0**-profile.slope)} a layer, so that "
-        f"the first layers get {power(-round(size))} of what the last do"
-        f"{'; the optimiser makes up for it' * made_up_for}."
+        f"the first layers get {power(-round(size))} of what the last do{'; the optimiser makes up for it' * alike}."
     )
     margin = size / limits.vanishing_decades
+    severity = Severity.NOTE if alike else severe
     name = "vanishing_gradient"
     return [held.told(name, severity, text, margin=margin, page=Page.DECAY, layers=low, kind=kind)]
 

@@ -15,6 +15,9 @@ from gradscope.records import Kind
 _CONVERGED = 0.05
 """Share of its first value to which the loss has fallen where small updates are right."""
 
+_FIRST_RECORDS = 3
+"""Records before steps have their usual size."""
+
 _RESTING = 0.1
 """Share of its peak below which a schedule holds the learning rate to let the weights come to rest."""
 
@@ -83,7 +86,10 @@ def large_update(tables: Tables, limits: Thresholds) -> list[Finding]:
     if ratio is None or weight is None or not len(ratio):
         return []
     sizes = typical_ratio(ratio)
-    held, grown = spell(ratio.steps, sizes > limits.largest_update, tables.horizon), _growth(weight, tables.horizon)
+    # the first steps of RMSprop and its like are larger than they mean to be, but none writes over everything
+    settled = (np.arange(sizes.size) >= _FIRST_RECORDS) | (sizes >= 1)
+    held = spell(ratio.steps, (sizes > limits.largest_update) & settled, tables.horizon)
+    grown = _growth(weight, tables.horizon)
     if held is not None:
         size = median_of(sizes, held)
         how = f"each changes the weights by {significant(size)} of their size, where a thousandth is usual"
