@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradscope.cli.app import StoreOption, app, complain, open_named
+from gradscope.cli.tasks import perform_here
 from gradscope.cli.training import train_here
 from gradscope.errors import StoreError
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from gradscope.records import Run, Status
     from gradscope.reproduce.group import Group, Item
     from gradscope.store import Store
+
+
+_AFTERWARDS = "When they are trained, the same command queues their tests under noise"
 
 
 @app.command()
@@ -107,10 +111,12 @@ def _start(store: "Store", group: "Group", queue: bool) -> None:
     if queue:
         from gradscope.reproduce.start import queue as queue_items
 
-        found = queue_items(store, group.to_train)
-        typer.echo(f"{len(found)} runs are queued; `gradscope runs` and the page Papers show how it goes")
+        found = queue_items(store, group.to_do)
+        typer.echo(
+            f"{len(found)} runs are queued; `gradscope runs` and the page Papers show how it goes. {_AFTERWARDS}"
+        )
         return
-    statuses = _train_all(store, group.to_train)
+    statuses = _work_on_all(store, group.to_do)
     if "stopped" in statuses:
         raise typer.Exit(4)
     if "failed" in statuses:
@@ -118,22 +124,32 @@ def _start(store: "Store", group: "Group", queue: bool) -> None:
         raise typer.Exit(1)
 
 
-def _train_all(store: "Store", items: "list[Item]") -> "list[Status]":
-    """One after the other, here; a run that somebody stops ends the whole."""
+def _work_on_all(store: "Store", items: "list[Item]") -> "list[Status]":
+    """One after the other, here; what somebody stops ends the whole."""
+    statuses: list[Status] = []
+    for i, item in enumerate(items, start=1):
+        statuses += _work_on(store, item, f"{i}/{len(items)} {item.name}")
+        if statuses[-1] == "stopped":
+            break
+    return statuses
+
+
+def _work_on(store: "Store", item: "Item", name: str) -> "list[Status]":
+    """Train what is not trained, then test under noise what is to be."""
     from gradscope import jobs
     from gradscope.records import Status
     from gradscope.store import write
 
-    statuses: list[Status] = []
-    for i, item in enumerate(items, start=1):
-        if item.run is None:
-            run_id = jobs.create(store, item.config, item.name, status=Status.RUNNING, tags=item.tags)
-        else:
-            run_id = item.run.id
-            write.take(store, run_id, host=socket.gethostname(), pid=os.getpid())
-        statuses.append(train_here(store, run_id, f"{i}/{len(items)} {item.name}"))
-        if statuses[-1] is Status.STOPPED:
-            break
+    run_id, statuses = item.run.id if item.run else 0, [Status.COMPLETED]
+    if item.run is None:
+        run_id = jobs.create(store, item.config, item.name, status=Status.RUNNING, tags=item.tags)
+    elif not item.is_trained:
+        write.take(store, run_id, host=socket.gethostname(), pid=os.getpid())
+    if not item.is_trained:
+        statuses = [train_here(store, run_id, name)]
+    if item.noise and statuses[-1] is Status.COMPLETED:
+        task_id = jobs.create_task(store, run_id, item.noise, status=Status.RUNNING)
+        statuses.append(perform_here(store, task_id, f"{name} under noise"))
     return statuses
 
 

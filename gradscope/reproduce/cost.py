@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from gradscope.config import RunConfig, parse_config
-from gradscope.data.sizes import data_shape, steps_per_epoch
+from gradscope.data.sizes import data_shape
 from gradscope.errors import ConfigError
 from gradscope.models.sizes import n_macs
 from gradscope.records import Run
+from gradscope.reproduce.group import Item
 
 MACS_PER_CORE = 13e9
 """Multiply-accumulates of a forward pass that one core trains through in a second, backward pass included. Measured
@@ -17,30 +18,43 @@ STARTING = 3.0
 """Seconds until the libraries and the data are loaded."""
 EVALUATION = 1.1
 """Validation, test and recording on top of the training itself."""
+FORWARD = 1 / 3
+"""Share of a training step that is its forward pass."""
+TEST_PICTURES = 10_000
+"""Of CIFAR, where nothing limits them."""
 
 
-def seconds(config: RunConfig, earlier: Sequence[Run], *, cores: int, gpu: bool) -> float | None:
-    """Time of one run; None where its data cannot be looked at.
+def cost(item: Item, earlier: Sequence[Run], *, cores: int, gpu: bool) -> float | None:
+    """Seconds that an item still takes; None where its data cannot be looked at.
 
-    From the speed of the newest earlier run of such a network on such data, by its multiply-accumulates; else from what
-    one core, or a GPU, was measured to do.
+    From the speed of the newest earlier run of such a network, by its multiply-accumulates; else from what one core, or
+    a GPU, was measured to do.
 
     Args:
-        config: what to train.
+        item: not trained yet, or trained and not yet tested under noise.
         earlier: runs of this machine, newest first.
-        cores: of the processor that the run may use.
-        gpu: whether there is a GPU to run it on.
+        cores: of the processor that it may use.
+        gpu: whether there is a GPU.
     """
-    shape = data_shape(config.data)
+    shape = data_shape(item.config.data)
     if shape is None:
         return None
-    images = shape.n_train * config.train.epochs
-    macs = n_macs(config.model, shape.shape, shape.n_classes)
-    measured = next((rate for run in earlier if (rate := _macs_per_second(run, config))), None)
+    train = item.config.train
+    macs = n_macs(item.config.model, shape.shape, shape.n_classes)
+    measured = next((rate for run in earlier if (rate := _macs_per_second(run, item.config))), None)
+    per_image = macs / (measured or MACS_PER_CORE * cores)
     if measured is None and gpu:
-        steps = config.train.epochs * steps_per_epoch(shape.n_train, config.train.batch_size)
-        return STARTING + EVALUATION * SECONDS_PER_STEP_ON_GPU * steps
-    return STARTING + EVALUATION * images * macs / (measured or MACS_PER_CORE * cores)
+        per_image = SECONDS_PER_STEP_ON_GPU / train.batch_size
+    trained = 0.0 if item.is_trained else EVALUATION * shape.n_train * train.epochs
+    return STARTING + per_image * (trained + FORWARD * _noisy_pictures(item))
+
+
+def _noisy_pictures(item: Item) -> int:
+    """Pictures that are classified in the test under noise."""
+    if item.noise is None:
+        return 0
+    pictures = min(n or TEST_PICTURES for n in (item.noise.images, item.config.data.limit))
+    return pictures * (1 + sum(item.noise.draws * len(item.noise.levels_of(kind)) for kind in item.noise.kinds))
 
 
 def _macs_per_second(run: Run, config: RunConfig) -> float | None:

@@ -6,14 +6,14 @@ has now: after a change of an experiment its old runs stay in the store and are 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from gradscope.config import RunConfig
-from gradscope.records import Run, Status
+from gradscope.config import Robustness, RunConfig
+from gradscope.records import Run, Status, Task
 from gradscope.reproduce.paper import Experiment, Paper
 from gradscope.reproduce.scales import Scale, read_from, with_seed
-from gradscope.store import Store, read
+from gradscope.store import Store, read, read_tasks
 
 Values = Mapping[str, Any]  # Any: whatever a setting may be
 
@@ -34,20 +34,37 @@ class Item:
     run: Run | None
     """None as long as it was never started."""
 
+    noise: Robustness | None
+    """How the trained network is tested on noisy pictures; None where the paper does not."""
+    task: Task | None
+    """That test, the newest; None as long as it was never started."""
+
     @property
     def name(self) -> str:
         """Of the run."""
         return f"{self.experiment.name} seed {self.seed}"
 
     @property
-    def is_done(self) -> bool:
+    def is_trained(self) -> bool:
         """Whether training it again would bring nothing new; one that diverged would diverge again."""
         return self.run is not None and self.run.status in {Status.COMPLETED, Status.DIVERGED}
 
     @property
+    def lacks_noise(self) -> bool:
+        """Whether it is trained and its test on noisy pictures is not done."""
+        completed = self.run is not None and self.run.status is Status.COMPLETED
+        return completed and self.noise is not None and not (self.task and self.task.status is Status.COMPLETED)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.is_trained and not self.lacks_noise
+
+    @property
     def is_going(self) -> bool:
-        """Whether somebody trains it, or will when there is room."""
-        return self.run is not None and not self.run.status.is_final
+        """Whether somebody works on it, or will when there is room."""
+        work = (self.run, self.task if self.lacks_noise else None)
+        return any(part is not None and not part.status.is_final for part in work)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +73,15 @@ class Group:
 
     paper: Paper
     scale: Scale
-    items: tuple[Item, ...] = field(default=())
+    items: tuple[Item, ...]
 
     @property
-    def to_train(self) -> list[Item]:
+    def to_do(self) -> list[Item]:
         """Those that are neither done nor under way."""
         return [item for item in self.items if not (item.is_done or item.is_going)]
 
     def counts(self) -> Counter[str]:
-        """How many there are of each status, `missing` included."""
+        """How many runs there are of each status, `missing` included."""
         return Counter(item.run.status.value if item.run else "missing" for item in self.items)
 
 
@@ -89,9 +106,9 @@ def find_group(
     Raises:
         ConfigError: the folder lacks a data set.
     """
-    known = tagged(read.runs(store), paper, scale) if store else []
+    known = _Known(store, paper, scale)
     fitted = {e.name: read_from(scale.fit(e.config), data_folder) for e in experiments}
-    items = [_item(paper, scale, e, with_seed(fitted[e.name], seed), known) for seed in seeds for e in experiments]
+    items = [known.item(e, with_seed(fitted[e.name], seed)) for seed in seeds for e in experiments]
     return Group(paper=paper, scale=scale, items=tuple(items))
 
 
@@ -105,18 +122,34 @@ def seeds_of(runs: Sequence[Run]) -> list[int]:
     return sorted({int(run.config["train"]["seed"]) for run in runs})  # type: ignore[index]  # as we wrote it
 
 
-def _item(paper: Paper, scale: Scale, experiment: Experiment, config: RunConfig, known: Sequence[Run]) -> Item:
-    wanted = essence(config.model_dump(mode="json"))
-    own = [run for run in known if experiment.name in run.tags and essence(run.config) == wanted]
-    # newest first: one that is done, else one that goes, else one to go on with
-    own.sort(key=lambda run: (run.status is not Status.COMPLETED, run.status.is_final))
-    return Item(
-        experiment=experiment,
-        seed=config.train.seed,
-        config=config,
-        tags=(paper.tag, scale.name, experiment.name),
-        run=own[0] if own else None,
-    )
+class _Known:
+    """What a store has of a reproduction at a scale."""
+
+    def __init__(self, store: Store | None, paper: Paper, scale: Scale) -> None:
+        self._paper, self._scale = paper, scale
+        self._runs = tagged(read.runs(store), paper, scale) if store else []
+        noise, ids = scale.noise.model_dump(mode="json"), [run.id for run in self._runs]
+        found = read_tasks.tasks(store, ids, scale.noise.name) if store else []
+        # newest last, so that it is the one that stays
+        self._tasks = {task.run_id: task for task in reversed(found) if task.settings == noise}
+
+    def item(self, experiment: Experiment, config: RunConfig) -> Item:
+        run = self._run(experiment, essence(config.model_dump(mode="json")))
+        return Item(
+            experiment=experiment,
+            seed=config.train.seed,
+            config=config,
+            tags=(self._paper.tag, self._scale.name, experiment.name),
+            run=run,
+            noise=self._scale.noise if experiment.noise else None,
+            task=self._tasks.get(run.id) if run else None,
+        )
+
+    def _run(self, experiment: Experiment, wanted: Values) -> Run | None:
+        """The newest completed one, else one that goes, else one to go on with."""
+        own = [run for run in self._runs if experiment.name in run.tags and essence(run.config) == wanted]
+        own.sort(key=lambda run: (run.status is not Status.COMPLETED, run.status.is_final))
+        return own[0] if own else None
 
 
 def essence(config: Values) -> dict[str, Any]:  # Any: as above

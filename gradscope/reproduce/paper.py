@@ -39,6 +39,8 @@ class Experiment:
     """Why there is no published figure."""
     differences: tuple[Difference, ...] = ()
     """Beside those that all experiments of the paper share."""
+    noise: bool = False
+    """Whether the trained networks are tested on noisy pictures, too."""
     sweep: bool = False
     """Whether it varies a setting that the paper leaves open, and is run only when asked for."""
 
@@ -65,6 +67,8 @@ class Paper:
     differences: tuple[Difference, ...] = ()
     """Shared by all experiments."""
     contrasts: tuple[Contrast, ...] = ()
+    noise_claim: str = ""
+    """What it says of noisy pictures, in a sentence."""
 
     @property
     def tag(self) -> str:

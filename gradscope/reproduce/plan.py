@@ -9,7 +9,7 @@ import psutil
 from gradscope.analysis.wording import duration
 from gradscope.jobs.slots import find_slots
 from gradscope.records import Run
-from gradscope.reproduce.cost import seconds
+from gradscope.reproduce.cost import cost
 from gradscope.reproduce.group import Group, Item
 
 
@@ -18,13 +18,13 @@ class Plan:
     """The items of a group, each with the time it still takes."""
 
     items: tuple[tuple[Item, float | None], ...]
-    """None: nothing to train, or its data cannot be looked at."""
+    """None: nothing to do, or its data cannot be looked at."""
     at_once: int
-    """Runs that are trained at the same time."""
+    """Items that are worked on at the same time."""
 
     @property
     def seconds(self) -> float | None:
-        """Of everything that is still to be trained; None where one of them cannot be told."""
+        """Of everything that is still to do; None where one of them cannot be told."""
         left = [time for item, time in self.items if not (item.is_done or item.is_going)]
         return sum(t for t in left if t is not None) / self.at_once if None not in left else None
 
@@ -34,8 +34,10 @@ class Plan:
         done = sum(item.is_done for item, _ in self.items)
         going = sum(item.is_going for item, _ in self.items)
         missing = len(self.items) - done - going
+        noise = sum(item.lacks_noise and not item.is_going for item, _ in self.items)
+        test = f", {noise} to test under noise" if noise else ""
         time = f", about {duration(self.seconds)}" if missing else ""
-        return f"{len(self.items)} runs: {done} done, {going} under way, {missing} to train{time}"
+        return f"{len(self.items)} runs: {done} done, {going} under way, {missing - noise} to train{test}{time}"
 
 
 def plan(group: Group, earlier: Sequence[Run], *, in_background: bool) -> Plan:
@@ -50,11 +52,13 @@ def plan(group: Group, earlier: Sequence[Run], *, in_background: bool) -> Plan:
     threads = slots[0].threads if in_background else psutil.cpu_count() or 1
     cores = int(os.environ.get("OMP_NUM_THREADS") or threads)
     gpu = slots[0].gpu is not None
-    to_train = {item.experiment.name: item.config for item in group.to_train}  # seeds do not differ in time
-    times = {name: seconds(config, earlier, cores=cores, gpu=gpu) for name, config in to_train.items()}
+    one_of_each = {_kind(item): item for item in group.to_do}  # seeds do not differ in time
+    times = {kind: cost(item, earlier, cores=cores, gpu=gpu) for kind, item in one_of_each.items()}
     return Plan(
-        items=tuple(
-            (item, None if item.is_done or item.is_going else times[item.experiment.name]) for item in group.items
-        ),
+        items=tuple((item, None if item.is_done or item.is_going else times[_kind(item)]) for item in group.items),
         at_once=len(slots) if in_background else 1,
     )
+
+
+def _kind(item: Item) -> tuple[str, bool]:
+    return item.experiment.name, item.is_trained

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, RunConfig
+from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, Robustness, RunConfig
 from gradscope.errors import ConfigError
 
 TINY_IMAGES, TINY_EPOCHS = 100, 2
@@ -24,6 +24,8 @@ class Scale:
     """For whom reads its figures."""
     fit: Callable[[RunConfig], RunConfig]
     """From the full config to that of this size."""
+    noise: Robustness
+    """How trained networks are tested on noisy pictures."""
 
 
 def _changed(config: RunConfig, data: DataSettings, epochs: int, tail: int, every: int) -> RunConfig:
@@ -54,6 +56,7 @@ SCALES: Mapping[str, Scale] = {
             name="tiny",
             says=f"{TINY_IMAGES} hand-written digits, {TINY_EPOCHS} epochs: tries the machinery, tells nothing else.",
             fit=_tiny,
+            noise=Robustness(levels=(0.1, 0.5), draws=2, images=50),
         ),
         Scale(
             name="cpu",
@@ -61,8 +64,14 @@ SCALES: Mapping[str, Scale] = {
             "cores with three seeds. Too short to compare with the published figures; what can be compared is one "
             "experiment with another, early in training.",
             fit=_cpu,
+            noise=Robustness(levels=(0.1, 0.2, 0.3, 0.5, 1.0), draws=3, images=1000),
         ),
-        Scale(name="full", says="As published, as far as the paper's settings are known.", fit=_full),
+        Scale(
+            name="full",
+            says="As published, as far as the paper's settings are known.",
+            fit=_full,
+            noise=Robustness(),
+        ),
     )
 }
 

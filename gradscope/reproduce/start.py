@@ -8,7 +8,10 @@ from gradscope.store import Store
 
 
 def queue(store: Store, items: Sequence[Item]) -> list[int]:
-    """Queue each item: resumed from its checkpoint where it has a run, else a new one. Returns the runs' ids.
+    """Queue what each item lacks: its run, the rest of it from its checkpoint, or its test on noisy pictures.
+
+    Returns:
+        The runs' ids.
 
     Raises:
         StoreError, JobError: as `gradscope.jobs.submit` and `gradscope.jobs.resume`.
@@ -19,5 +22,8 @@ def queue(store: Store, items: Sequence[Item]) -> list[int]:
 def _queue(store: Store, item: Item) -> int:
     if item.run is None:
         return jobs.submit(store, item.config, item.name, item.tags)
-    jobs.resume(store, item.run.id)
+    if item.lacks_noise and item.noise:
+        jobs.submit_task(store, item.run.id, item.noise)
+    else:
+        jobs.resume(store, item.run.id)
     return item.run.id

@@ -13,6 +13,7 @@ from gradscope.analysis.settings import changes
 from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
 from gradscope.reproduce.paper import Contrast, Difference, Experiment
+from gradscope.store import Store, read_robustness
 
 COLUMNS = ["experiment", "title", "published", "mean", "deviation", "n", "difference", "runs"]
 
@@ -96,6 +97,53 @@ def paired(group: Group) -> list[Paired]:
                 Paired(contrast=contrast, n=gaps.size, mean=float(gaps.mean()), deviation=deviation, higher=higher)
             )
     return found
+
+
+NOISE_COLUMNS = ["title", "kind", "level", "mean", "deviation", "n"]
+
+
+def under_noise(store: Store, group: Group) -> pd.DataFrame:
+    """Test accuracy on noisy pictures.
+
+    Columns: title, kind (gaussian_noise, uniform_noise), level (standard deviation of the noise; 0 = none), mean and
+    deviation (over the seeds, NaN below two), n (runs). Empty where nothing was measured.
+    """
+    points = noise_points(store, group)
+    by = points.groupby(["title", "kind", "level"], sort=False)["accuracy"]
+    return by.agg(mean="mean", deviation="std", n="count").reset_index()[NOISE_COLUMNS]
+
+
+def noise_points(store: Store, group: Group) -> pd.DataFrame:
+    """What `read_robustness.points` has of the runs that were tested as the scale has it, with the column title."""
+    titles = {
+        item.run.id: item.experiment.title
+        for item in group.items
+        if item.run and item.task and item.task.status is Status.COMPLETED
+    }
+    points = read_robustness.points(store, list(titles))
+    wanted = points["level"].isin([0.0, *group.scale.noise.levels]) & points["kind"].isin(group.scale.noise.kinds)
+    return points[wanted].assign(title=points["run"].map(titles).astype("object"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseOrder:
+    """Whether Gaussian noise hurts more than uniform noise of the same standard deviation, as the paper says."""
+
+    lower: int
+    """Networks and levels at which the accuracy under Gaussian noise is the lower one."""
+    of: int
+    mean: float
+    """Accuracy under uniform noise less that under Gaussian noise, the mean over networks and levels."""
+
+
+def noise_order(store: Store, group: Group) -> NoiseOrder | None:
+    """The comparison of the two noises over all networks and levels; None where nothing was measured."""
+    points = noise_points(store, group)
+    both = points[points["level"] > 0].pivot(index=["run", "level"], columns="kind", values="accuracy")
+    if both.empty or not {"gaussian_noise", "uniform_noise"} <= set(both.columns):
+        return None
+    gaps = (both["uniform_noise"] - both["gaussian_noise"]).dropna()
+    return NoiseOrder(lower=int((gaps > 0).sum()), of=len(gaps), mean=float(gaps.mean()))
 
 
 def differences(group: Group, experiment: Experiment) -> list[Difference]:

@@ -9,12 +9,12 @@ from gradscope import jobs
 from gradscope.analysis.wording import plain
 from gradscope.errors import ConfigError, GradScopeError
 from gradscope.figures.papers import reproduction
-from gradscope.records import Run, Status
+from gradscope.records import Run
 from gradscope.reproduce.group import Group, find_group, seeds_of, tagged
 from gradscope.reproduce.paper import Paper
 from gradscope.reproduce.papers import PAPERS, chosen
 from gradscope.reproduce.plan import plan
-from gradscope.reproduce.report import contrasts_table, results_table
+from gradscope.reproduce.report import contrasts_table, noise_sentence, noise_tables, results_table
 from gradscope.reproduce.scales import SCALES, Scale
 from gradscope.reproduce.start import queue
 from gradscope.reproduce.summary import differences, seeds_table, summary
@@ -91,7 +91,7 @@ def title(name: str) -> str:
 def start(group: Group) -> None:
     """Queue what is missing and go on with what broke off."""
     try:
-        queue(store, group.to_train)
+        queue(store, group.to_do)
     except GradScopeError as error:
         st.session_state["refusal"] = f"{error}."
 
@@ -100,7 +100,9 @@ def stop(group: Group) -> None:
     """Stop what is under way; what is trained stays."""
     try:
         for item in group.items:
-            if item.run and item.is_going and item.run.status is not Status.STOPPING:
+            if item.task and not item.task.status.is_final:
+                jobs.stop_task(store, item.task.id)
+            elif item.run and not item.run.status.is_final:
                 jobs.stop(store, item.run.id)
     except GradScopeError as error:
         st.session_state["refusal"] = f"{error}."
@@ -108,7 +110,7 @@ def stop(group: Group) -> None:
 
 def state(group: Group, problem: str | None) -> None:
     """How far the reproduction is, and the buttons that move it."""
-    missing, going = len(group.to_train), sum(item.is_going for item in group.items)
+    missing, going = len(group.to_do), sum(item.is_going for item in group.items)
     done = len(group.items) - missing - going
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(done / len(group.items), text=sentence(group))
@@ -165,6 +167,20 @@ def difference_list(group: Group) -> None:
     st.dataframe(frame, hide_index=True, key="differences", height="content")
 
 
+def under_noise(group: Group) -> None:
+    """Accuracies on noisy pictures, a table a kind of noise."""
+    tables = noise_tables(store, group)
+    if not tables:
+        return
+    st.subheader("Under noise", anchor=False)
+    st.caption(noise_sentence(store, group))
+    for kind, table in tables.items():
+        st.caption(
+            f"{kind.replace('_', ' ').capitalize()} by its standard deviation, in units of the normalised pictures"
+        )
+        st.dataframe(table, hide_index=True, key=f"noise_{kind}", height="content")
+
+
 def draw() -> None:
     """Everything that moves."""
     jobs.reap(store)
@@ -179,6 +195,7 @@ def draw() -> None:
     if len(contrasts := contrasts_table(group)):
         st.subheader("Seed by seed", anchor=False)
         st.dataframe(contrasts, hide_index=True, key="contrasts", height="content")
+    under_noise(group)
     st.subheader("What differs from the paper", anchor=False)
     difference_list(group)
     show.how_to_read(HOW, table, "papers")

@@ -10,7 +10,7 @@ from gradscope.records import Results, Status
 from gradscope.reproduce.group import find_group
 from gradscope.reproduce.papers import chosen, paper_of
 from gradscope.reproduce.scales import scale_of
-from gradscope.store import Store, read, write
+from gradscope.store import Store, read, write, write_tasks
 
 pytestmark = pytest.mark.browser
 
@@ -56,6 +56,9 @@ def half_done(store: Store) -> None:
         )
         write.results(store, run, Results(test_accuracy=0.5))
         write.finish(store, run, Status.COMPLETED)
+        if item.noise:
+            values = item.noise.model_dump(mode="json")
+            write_tasks.create(store, run, item.noise.name, values, status=Status.COMPLETED)
 
 
 def test_a_papers_missing_run_is_trained_from_its_page(dashboard: Dashboard, store: Store, page: Page) -> None:

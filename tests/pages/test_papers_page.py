@@ -7,7 +7,7 @@ from gradscope.records import Results, Status
 from gradscope.reproduce.group import find_group
 from gradscope.reproduce.papers import chosen, paper_of
 from gradscope.reproduce.scales import scale_of
-from gradscope.store import Store, read, write
+from gradscope.store import Store, read, read_tasks, write
 
 Page = Callable[..., AppTest]
 TITLE = "Papers"
@@ -53,16 +53,20 @@ def test_ours_stand_beside_the_published_figures_with_what_differs(half_done: St
 
 
 def test_go_on_queues_what_is_missing_and_stop_stops_it(half_done: Store, page: Page) -> None:
+    for run in (1, 2, 3):
+        half_done.paths(run).model.parent.mkdir(parents=True)
+        half_done.paths(run).model.touch()
     test = page(TITLE)
     test.number_input(key="seeds").set_value(2).run()
-    assert test.button(key="start_group").label == "Go on (15 runs)"
+    assert test.button(key="start_group").label == "Go on (18 runs)"
     test.button(key="start_group").click().run()
     assert not test.exception
     assert len(read.unfinished(half_done)) == 15
+    assert len(read_tasks.unfinished(half_done)) == 3
     assert read.run(half_done, 4).status is Status.QUEUED
     assert test.button(key="start_group").disabled
     test.button(key="stop_group").click().run()
-    assert read.unfinished(half_done) == {}
+    assert read.unfinished(half_done) == read_tasks.unfinished(half_done) == {}
 
 
 def test_a_folder_without_the_data_is_refused_in_a_sentence(store: Store, page: Page) -> None:

@@ -18,7 +18,7 @@ def test_everything_is_missing_at_first_and_seeds_come_before_experiments(found:
     group = found("tanh", "pn-dual")
     assert [i.name for i in group.items] == ["tanh seed 0", "pn-dual seed 0", "tanh seed 1", "pn-dual seed 1"]
     assert group.counts() == {"missing": 4}
-    assert group.to_train == list(group.items)
+    assert group.to_do == list(group.items)
     assert find_group(None, PN, scale_of("tiny"), chosen(PN, ["tanh"]), [0]).counts() == {"missing": 1}
 
 
@@ -36,11 +36,11 @@ def test_everything_is_missing_at_first_and_seeds_come_before_experiments(found:
 def test_what_ended_without_a_result_is_to_be_trained_on(
     found: Found, ended: Ended, status: Status, to_train: bool
 ) -> None:
-    run = ended("tanh", status=status)
-    (item,) = found("tanh", seeds=1).items
+    run = ended("model-2", status=status)
+    (item,) = found("model-2", seeds=1).items
     assert item.run is not None
     assert item.run.id == run
-    assert (item in found("tanh", seeds=1).to_train) is to_train
+    assert (item in found("model-2", seeds=1).to_do) is to_train
 
 
 def test_a_run_with_other_settings_does_not_count(store: Store, found: Found, ended: Ended) -> None:
@@ -80,13 +80,13 @@ def test_missing_runs_are_queued_and_broken_ones_resumed(store: Store, found: Fo
     lock = Lock(supervisor_lock(store.name))
     assert lock.acquire()
     try:
-        ids = queue(store, found("tanh", "pn-dual", seeds=1).to_train)
+        ids = queue(store, found("tanh", "pn-dual", seeds=1).to_do)
     finally:
         lock.release()
     assert ids[0] == broken
     assert [read.run(store, i).status for i in ids] == [Status.QUEUED, Status.QUEUED]
     assert read.run(store, ids[1]).tags == ("reproduce-pn", "tiny", "pn-dual")
-    assert found("tanh", "pn-dual", seeds=1).to_train == []
+    assert found("tanh", "pn-dual", seeds=1).to_do == []
 
 
 def test_an_ended_run_is_taken_and_one_at_work_is_not(store: Store, ended: Ended) -> None:

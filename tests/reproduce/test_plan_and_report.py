@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from reproductions import Ended, Found
 
-from gradscope.config import Digits, Mlp, RunConfig, Shapes, Train
+from gradscope.config import Digits, Mlp, RunConfig, Train
 from gradscope.errors import GradScopeError
 from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Status
-from gradscope.reproduce.cost import EVALUATION, MACS_PER_CORE, STARTING, seconds
+from gradscope.reproduce.cost import EVALUATION, MACS_PER_CORE, SECONDS_PER_STEP_ON_GPU, STARTING, cost
 from gradscope.reproduce.plan import plan
 from gradscope.reproduce.report import contrasts_table, gradient_table, markdown, results_table, write_report
 from gradscope.reproduce.summary import differences, paired, summary
@@ -55,30 +55,43 @@ def test_every_setting_that_the_scale_changes_is_listed(found: Found) -> None:
     assert "train.seed" not in listed
 
 
-def test_time_is_told_from_arithmetic_and_then_from_an_earlier_run(store: Store, ended: Ended) -> None:
+def test_time_is_told_from_arithmetic_and_then_from_an_earlier_run(store: Store, found: Found) -> None:
     config = RunConfig(data=Digits(), model=Mlp(depth=3, width=100), train=Train(epochs=2))
+    item = replace(found("tanh", seeds=1).items[0], config=config, noise=None)
     images, macs = 2 * 1374, 64 * 100 + 100 * 100 + 100 * 10
-    plain = STARTING + EVALUATION * images * macs / (MACS_PER_CORE * 4)
-    assert seconds(config, [], cores=4, gpu=False) == pytest.approx(plain)
+    training = EVALUATION * images * macs / (MACS_PER_CORE * 4)
+    assert cost(item, [], cores=4, gpu=False) == pytest.approx(STARTING + training)
+    on_gpu = STARTING + EVALUATION * images * SECONDS_PER_STEP_ON_GPU / 50
+    assert cost(item, [], cores=4, gpu=True) == pytest.approx(on_gpu)
+
     run = write.create_run(
         store, name="x", source="train", config=config.model_dump(mode="json"), status=Status.RUNNING
     )
     write.append(store, run, Batch(progress=Progress(last_step=3, samples_per_second=1000.0)))
     earlier = [read.run(store, run)]
-    twice = config.model_copy(update={"train": Train(epochs=4)})
-    assert seconds(twice, earlier, cores=4, gpu=False) == pytest.approx(STARTING + EVALUATION * 2 * images / 1000)
-    assert seconds(twice, [replace(earlier[0], config={"model": 1})], cores=4, gpu=False) == pytest.approx(
-        2 * plain - STARTING
-    )
-    assert seconds(config, [], cores=4, gpu=True) == pytest.approx(STARTING + EVALUATION * 0.004 * 2 * 28)
-    unreadable = config.model_copy(update={"data": Shapes()})
-    assert seconds(unreadable, [], cores=1, gpu=False) is not None
+    twice = replace(item, config=config.model_copy(update={"train": Train(epochs=4)}))
+    assert cost(twice, earlier, cores=4, gpu=True) == pytest.approx(STARTING + EVALUATION * 2 * images / 1000)
+    foreign = [replace(earlier[0], config={"model": 1})]
+    assert cost(twice, foreign, cores=4, gpu=False) == pytest.approx(STARTING + 2 * training)
+
+
+def test_a_test_under_noise_costs_a_forward_pass_a_picture(found: Found, ended: Ended) -> None:
+    item = found("tanh", seeds=1).items[0]
+    whole = cost(item, [], cores=1, gpu=False)
+    training = cost(replace(item, noise=None), [], cores=1, gpu=False)
+    ended("tanh")
+    trained = cost(found("tanh", seeds=1).items[0], [], cores=1, gpu=False)
+    assert None not in (whole, training, trained)
+    assert trained - STARTING == pytest.approx(whole - training)  # type: ignore[operator]
+    per_picture = (training - STARTING) / (EVALUATION * 90 * 2)  # type: ignore[operator]
+    # without noise, then two draws of two levels of two kinds, of 50 pictures
+    assert trained - STARTING == pytest.approx(per_picture / 3 * 50 * (1 + 2 * 2 * 2))  # type: ignore[operator]
 
 
 def test_the_plan_counts_and_adds_up(found: Found, ended: Ended) -> None:
-    ended("tanh")
-    ended("pn-dual", status=Status.RUNNING)
-    planned = plan(found("tanh", "pn-dual", "relu-he", seeds=2), [], in_background=False)
+    ended("pn-direct")
+    ended("relu-lecun", status=Status.RUNNING)
+    planned = plan(found("model-2", "pn-direct", "relu-lecun", seeds=2), [], in_background=False)
     assert planned.sentence.startswith("6 runs: 1 done, 1 under way, 4 to train, about ")
     assert planned.seconds == pytest.approx(sum(t for _, t in planned.items if t))
     assert [t is None for _, t in planned.items] == [True, True, False, False, False, False]
