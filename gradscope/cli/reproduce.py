@@ -10,7 +10,7 @@ import typer
 from gradscope.cli.app import StoreOption, app, complain, open_named
 from gradscope.cli.tasks import perform_here
 from gradscope.cli.training import train_here
-from gradscope.errors import StoreError
+from gradscope.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from gradscope.records import Run, Status
@@ -27,7 +27,7 @@ def reproduce(
     scale: Annotated[str, typer.Option(help="tiny (seconds), cpu (about an hour on two cores) or full.")] = "cpu",
     seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
     data_folder: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder with cifar10/train.parquet and so on; else downloaded.")
+        str | None, typer.Option(metavar="PATH", help="Folder with cifar10, cifar100, rdrd; else CIFAR is downloaded.")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="EXPERIMENT", help="Only this experiment; may be given again.")
@@ -108,6 +108,8 @@ def _report(path: Path, store: "Store | None", group: "Group") -> None:
 
 
 def _start(store: "Store", group: "Group", queue: bool) -> None:
+    if not group.to_do and any(item.lacks and not item.is_done for item in group.items):
+        raise ConfigError("nothing of this can be trained without its data; name the folder with --data-folder PATH")
     if queue:
         from gradscope.reproduce.start import queue as queue_items
 

@@ -12,7 +12,7 @@ from typing import Any
 from gradscope.config import Robustness, RunConfig
 from gradscope.records import Run, Status, Task
 from gradscope.reproduce.paper import Experiment, Paper
-from gradscope.reproduce.scales import Scale, read_from, with_seed
+from gradscope.reproduce.scales import Scale, lacking, read_from, with_seed
 from gradscope.store import Store, read, read_tasks
 
 Values = Mapping[str, Any]  # Any: whatever a setting may be
@@ -30,6 +30,8 @@ class Item:
     seed: int
     config: RunConfig
     """As it is to be trained."""
+    lacks: str | None
+    """The sub-folder with its data that has to be named before it can be trained."""
     tags: tuple[str, ...]
     run: Run | None
     """None as long as it was never started."""
@@ -77,8 +79,8 @@ class Group:
 
     @property
     def to_do(self) -> list[Item]:
-        """Those that are neither done nor under way."""
-        return [item for item in self.items if not (item.is_done or item.is_going)]
+        """Those that are neither done nor under way and have their data."""
+        return [item for item in self.items if not (item.is_done or item.is_going or item.lacks)]
 
     def counts(self) -> Counter[str]:
         """How many runs there are of each status, `missing` included."""
@@ -101,14 +103,14 @@ def find_group(
         scale: How large.
         experiments: In the order in which they are trained.
         seeds: Of each experiment.
-        data_folder: Where the parquet files of the data sets lie; None downloads them. Runs on either count.
-
-    Raises:
-        ConfigError: the folder lacks a data set.
+        data_folder: Where the data sets lie, each in its sub-folder; without it they are downloaded where they can be.
+            Runs on either count.
     """
     known = _Known(store, paper, scale)
-    fitted = {e.name: read_from(scale.fit(e.config), data_folder) for e in experiments}
-    items = [known.item(e, with_seed(fitted[e.name], seed)) for seed in seeds for e in experiments]
+    fitted = {e.name: scale.fit(e.config) for e in experiments}
+    placed = {name: read_from(config, data_folder) for name, config in fitted.items()}
+    lacks = {name: lacking(config, data_folder) for name, config in fitted.items()}
+    items = [known.item(e, with_seed(placed[e.name], seed), lacks[e.name]) for seed in seeds for e in experiments]
     return Group(paper=paper, scale=scale, items=tuple(items))
 
 
@@ -133,12 +135,13 @@ class _Known:
         # newest last, so that it is the one that stays
         self._tasks = {task.run_id: task for task in reversed(found) if task.settings == noise}
 
-    def item(self, experiment: Experiment, config: RunConfig) -> Item:
+    def item(self, experiment: Experiment, config: RunConfig, lacks: str | None) -> Item:
         run = self._run(experiment, essence(config.model_dump(mode="json")))
         return Item(
             experiment=experiment,
             seed=config.train.seed,
             config=config,
+            lacks=lacks,
             tags=(self._paper.tag, self._scale.name, experiment.name),
             run=run,
             noise=self._scale.noise if experiment.noise else None,

@@ -25,7 +25,7 @@ class Plan:
     @property
     def seconds(self) -> float | None:
         """Of everything that is still to do; None where one of them cannot be told."""
-        left = [time for item, time in self.items if not (item.is_done or item.is_going)]
+        left = [time for item, time in self.items if _is_to_do(item)]
         return sum(t for t in left if t is not None) / self.at_once if None not in left else None
 
     @property
@@ -33,11 +33,18 @@ class Plan:
         """Such as `15 runs: 3 done, 1 under way, 11 to train, about 48 min 0 s`."""
         done = sum(item.is_done for item, _ in self.items)
         going = sum(item.is_going for item, _ in self.items)
-        missing = len(self.items) - done - going
-        noise = sum(item.lacks_noise and not item.is_going for item, _ in self.items)
+        missing = sum(_is_to_do(item) for item, _ in self.items)
+        noise = sum(item.lacks_noise for item, _ in self.items if _is_to_do(item))
         test = f", {noise} to test under noise" if noise else ""
         time = f", about {duration(self.seconds)}" if missing else ""
-        return f"{len(self.items)} runs: {done} done, {going} under way, {missing - noise} to train{test}{time}"
+        sentence = f"{len(self.items)} runs: {done} done, {going} under way, {missing - noise} to train{test}{time}"
+        lacking = [item.lacks for item, _ in self.items if item.lacks and not (item.is_done or item.is_going)]
+        sets = " and ".join(dict.fromkeys(lacking))
+        return f"{sentence}; {len(lacking)} need a data folder with {sets}" if lacking else sentence
+
+
+def _is_to_do(item: Item) -> bool:
+    return not (item.is_done or item.is_going or item.lacks)
 
 
 def plan(group: Group, earlier: Sequence[Run], *, in_background: bool) -> Plan:
@@ -55,7 +62,7 @@ def plan(group: Group, earlier: Sequence[Run], *, in_background: bool) -> Plan:
     one_of_each = {_kind(item): item for item in group.to_do}  # seeds do not differ in time
     times = {kind: cost(item, earlier, cores=cores, gpu=gpu) for kind, item in one_of_each.items()}
     return Plan(
-        items=tuple((item, None if item.is_done or item.is_going else times[_kind(item)]) for item in group.items),
+        items=tuple((item, times.get(_kind(item)) if _is_to_do(item) else None) for item in group.items),
         at_once=len(slots) if in_background else 1,
     )
 

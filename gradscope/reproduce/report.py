@@ -76,7 +76,7 @@ def noise_tables(store: Store, group: Group) -> dict[str, pd.DataFrame]:
     tables = {}
     for kind, rows in texts.groupby("kind", sort=False):
         wide = rows.pivot(index="title", columns="level", values="text").loc[rows["title"].unique()]
-        names = {level: "clean" if level == 0 else f"{level:g}" for level in wide.columns}
+        names = {level: f"{float(level):g}" if float(level) else "clean" for level in wide.columns}
         tables[str(kind)] = wide.rename(columns=names).rename_axis("experiment").reset_index().rename_axis(None, axis=1)
     return tables
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, Robustness, RunConfig
+from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, Rdrd, Robustness, RunConfig
 from gradscope.errors import ConfigError
 
 TINY_IMAGES, TINY_EPOCHS = 100, 2
 CPU_IMAGES, CPU_EPOCHS, CPU_TAIL_EPOCHS = 10_000, 6, 1
-
-IN_FOLDER: Mapping[type[DataSettings], str] = {Cifar10: "cifar10", Cifar100: "cifar100"}
-"""Data sets that a folder of Hugging Face parquet files may hold, and the sub-folder of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,12 @@ def _full(config: RunConfig) -> RunConfig:
 
 
 def _cpu(config: RunConfig) -> RunConfig:
-    data = config.data.model_copy(update={"limit": CPU_IMAGES, "val_fraction": 0.1})
+    data = config.data.model_copy(update=_CPU_DATA.get(type(config.data), {"limit": CPU_IMAGES, "val_fraction": 0.1}))
     return _changed(config, data, CPU_EPOCHS, CPU_TAIL_EPOCHS, every=50)
+
+
+_CPU_DATA: Mapping[type[DataSettings], dict[str, Any]] = {Rdrd: {}}
+"""What is small enough to be used whole."""
 
 
 def _tiny(config: RunConfig) -> RunConfig:
@@ -60,9 +61,9 @@ SCALES: Mapping[str, Scale] = {
         ),
         Scale(
             name="cpu",
-            says=f"{CPU_IMAGES:,} training pictures, as many test pictures, {CPU_EPOCHS} epochs: about an hour on two "
-            "cores with three seeds. Too short to compare with the published figures; what can be compared is one "
-            "experiment with another, early in training.",
+            says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test, all radar frames, {CPU_EPOCHS} "
+            "epochs: an hour or two on two cores with three seeds. Too short to compare with the published figures; "
+            "what can be compared is one experiment with another, early in training.",
             fit=_cpu,
             noise=Robustness(levels=(0.1, 0.2, 0.3, 0.5, 1.0), draws=3, images=1000),
         ),
@@ -88,20 +89,49 @@ def with_seed(config: RunConfig, seed: int) -> RunConfig:
     return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
 
 
-def read_from(config: RunConfig, folder: str | None) -> RunConfig:
-    """The config with its data taken from a folder of parquet files, where it is one of those sets.
+def lacking(config: RunConfig, folder: str | None) -> str | None:
+    """The sub-folder that a folder of data sets would need for this run; None where it has it, or it is downloaded."""
+    reader = _READERS.get(type(config.data))
+    if reader is None or (folder is None and reader.downloads):
+        return None
+    return None if folder and _path(folder, reader).is_dir() else reader.name
 
-    Raises:
-        ConfigError: the folder lacks the set.
-    """
-    name = IN_FOLDER.get(type(config.data))
-    if folder is None or name is None:
+
+def read_from(config: RunConfig, folder: str | None) -> RunConfig:
+    """The config with its data taken from a folder of data sets that has them; else as it is."""
+    reader = _READERS.get(type(config.data))
+    if folder is None or reader is None or lacking(config, folder):
         return config
-    path = Path(folder).expanduser().absolute() / name
-    if not (path / "train.parquet").is_file():
-        raise ConfigError(
-            f"--data-folder {folder} has no {name}/train.parquet; name a folder with it, or leave --data-folder out to "
-            "download the set"
-        )
-    common: dict[str, Any] = config.data.model_dump(exclude={"name"})
-    return config.model_copy(update={"data": Parquet(path=str(path), **common)})
+    return config.model_copy(update={"data": reader.read(config.data, str(_path(folder, reader)))})
+
+
+def _path(folder: str, reader: "_Reader") -> Path:
+    return Path(folder).expanduser().absolute() / reader.name
+
+
+def _as_parquet(data: DataSettings, path: str) -> DataSettings:
+    common: dict[str, Any] = data.model_dump(exclude={"name"})
+    return Parquet(path=path, **common)
+
+
+def _with_path(data: DataSettings, path: str) -> DataSettings:
+    return data.model_copy(update={"path": path})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """How a data set is taken from a folder of data sets."""
+
+    name: str
+    """Of its sub-folder."""
+    read: Callable[[DataSettings, str], DataSettings]
+    """From the settings and the sub-folder's path."""
+    downloads: bool = True
+    """Whether it can be had without a folder."""
+
+
+_READERS: Mapping[type[DataSettings], _Reader] = {
+    Cifar10: _Reader(name="cifar10", read=_as_parquet),
+    Cifar100: _Reader(name="cifar100", read=_as_parquet),
+    Rdrd: _Reader(name="rdrd", read=_with_path, downloads=False),
+}

@@ -1,13 +1,13 @@
 """What did the papers report, and what do we get?"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
 from gradscope import jobs
 from gradscope.analysis.wording import plain
-from gradscope.errors import ConfigError, GradScopeError
+from gradscope.errors import GradScopeError
 from gradscope.figures.papers import reproduction
 from gradscope.records import Run
 from gradscope.reproduce.group import Group, find_group, seeds_of, tagged
@@ -50,21 +50,11 @@ class Wanted:
     seeds: int
     sweep: bool
     folder: str | None
-    problem: str | None = None
-    """Why nothing can be started."""
 
     def group(self) -> Group:
         """Its runs as they are now."""
         experiments = chosen(self.paper, sweep=self.sweep)
         return find_group(store, self.paper, self.scale, experiments, range(self.seeds), self.folder)
-
-    def checked(self) -> "Wanted":
-        """The same, without a folder that lacks the data, and why."""
-        try:
-            self.group()
-        except ConfigError as error:
-            return replace(self, folder=None, problem=str(error).replace("--data-folder", "the folder"))
-        return self
 
 
 def choices() -> Wanted:
@@ -79,8 +69,12 @@ def choices() -> Wanted:
         seeds = st.number_input("Seeds", 1, 100, first, key="seeds", bind="query-params", width=120)
         sweep = st.toggle("Sweep", key="sweep", bind="query-params", help="Also vary what the paper leaves open")
         with st.popover("Data", icon=":material/folder_open:"):
-            folder = st.text_input("Folder with cifar10/train.parquet and so on", key="folder", bind="query-params")
-    return Wanted(paper=paper, scale=scale, seeds=int(seeds), sweep=sweep, folder=folder or None).checked()
+            folder = st.text_input(
+                "Folder with cifar10, cifar100 and rdrd; without it CIFAR is downloaded",
+                key="folder",
+                bind="query-params",
+            )
+    return Wanted(paper=paper, scale=scale, seeds=int(seeds), sweep=sweep, folder=folder or None)
 
 
 def title(name: str) -> str:
@@ -108,10 +102,10 @@ def stop(group: Group) -> None:
         st.session_state["refusal"] = f"{error}."
 
 
-def state(group: Group, problem: str | None) -> None:
+def state(group: Group) -> None:
     """How far the reproduction is, and the buttons that move it."""
     missing, going = len(group.to_do), sum(item.is_going for item in group.items)
-    done = len(group.items) - missing - going
+    done = sum(item.is_done for item in group.items)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(done / len(group.items), text=sentence(group))
         label = "Go on" if done or any(item.run for item in group.items) else "Start"
@@ -120,24 +114,23 @@ def state(group: Group, problem: str | None) -> None:
             type="primary",
             icon=":material/play_arrow:",
             key="start_group",
-            disabled=not missing or store.read_only or problem is not None,
+            disabled=not missing or store.read_only,
             on_click=start,
             args=(group,),
         )
         st.button("Stop", key="stop_group", disabled=not going, on_click=stop, args=(group,))
-    for text in (problem and f"{problem}.", st.session_state.pop("refusal", None)):
-        if text:
-            st.error(plain(text[0].upper() + text[1:]), icon=":material/error:")
+    if refusal := st.session_state.pop("refusal", None):
+        st.error(plain(refusal), icon=":material/error:")
 
 
 def sentence(group: Group) -> str:
     """As `gradscope reproduce --dry-run` says it; worked out anew only when a run ended or began."""
-    states = tuple(item.run.status.value if item.run else "" for item in group.items)
-    return timed(group.paper.name, group.scale.name, states, group)
+    states = tuple(f"{item.is_done} {item.is_going} {item.run is None}" for item in group.items)
+    return timed(group.paper.name, group.scale.name, states, tuple(item.lacks for item in group.items), group)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def timed(paper: str, scale: str, states: tuple[str, ...], _group: Group) -> str:
+def timed(paper: str, scale: str, states: tuple[str, ...], lacks: tuple[str | None, ...], _group: Group) -> str:
     """The sentence with its estimate, which reads the data sets' sizes from disk."""
     return plan(_group, read.runs(store), in_background=True).sentence
 
@@ -185,7 +178,7 @@ def draw() -> None:
     """Everything that moves."""
     jobs.reap(store)
     group = wanted.group()
-    state(group, wanted.problem)
+    state(group)
     table = summary(group)
     heading = f"{wanted.paper.title}, scale {wanted.scale.name}"
     show.chart(

@@ -27,7 +27,7 @@ def test_a_dry_run_lists_runs_and_time_and_leaves_no_store(reproduce, tmp_path):
     assert code == 0
     lines = out.splitlines()
     assert lines[0].split()[:4] == ["tanh", "seed", "0", "missing"]
-    assert lines[-1].startswith("18 runs: 0 done, 0 under way, 18 to train, about ")
+    assert lines[-1].startswith("26 runs: 0 done, 0 under way, 26 to train, about ")
     assert not (tmp_path / "runs.db").exists()
 
 
@@ -58,7 +58,10 @@ def test_given_again_it_trains_only_what_is_missing_or_broke_off(reproduce, tmp_
         (["x"], "paper 'x' is unknown; use one of pn"),
         (["pn", "--scale", "huge"], "scale 'huge' is unknown; use one of tiny, cpu, full"),
         (["pn", "--only", "x"], "experiment 'x' is unknown; use one of tanh,"),
-        (["pn", "--data-folder", "/nowhere"], "--data-folder /nowhere has no cifar10/train.parquet"),
+        (
+            ["pn", "--data-folder", "/nowhere"],
+            "nothing of this can be trained without its data; name the folder with --data-folder PATH",
+        ),
         (["pn", "--report", "x.md"], "there is no store to report on yet"),
     ],
 )

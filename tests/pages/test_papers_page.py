@@ -58,10 +58,10 @@ def test_go_on_queues_what_is_missing_and_stop_stops_it(half_done: Store, page: 
         half_done.paths(run).model.touch()
     test = page(TITLE)
     test.number_input(key="seeds").set_value(2).run()
-    assert test.button(key="start_group").label == "Go on (18 runs)"
+    assert test.button(key="start_group").label == "Go on (26 runs)"
     test.button(key="start_group").click().run()
     assert not test.exception
-    assert len(read.unfinished(half_done)) == 15
+    assert len(read.unfinished(half_done)) == 23
     assert len(read_tasks.unfinished(half_done)) == 3
     assert read.run(half_done, 4).status is Status.QUEUED
     assert test.button(key="start_group").disabled
@@ -69,9 +69,10 @@ def test_go_on_queues_what_is_missing_and_stop_stops_it(half_done: Store, page: 
     assert read.unfinished(half_done) == read_tasks.unfinished(half_done) == {}
 
 
-def test_a_folder_without_the_data_is_refused_in_a_sentence(store: Store, page: Page) -> None:
+def test_a_folder_without_the_data_is_said_and_nothing_can_be_started(store: Store, page: Page) -> None:
     test = page(TITLE, scale="cpu", folder="/nowhere")
-    assert "The folder /nowhere has no cifar10/train.parquet" in test.error[0].value
+    (bar,) = test.get("progress")
+    assert "39 need a data folder with cifar10 and cifar100 and rdrd" in bar.proto.text
     assert test.button(key="start_group").disabled
 
 

@@ -9,6 +9,7 @@ from gradscope.paths import supervisor_lock
 from gradscope.records import Status
 from gradscope.reproduce.group import find_group
 from gradscope.reproduce.papers import chosen
+from gradscope.reproduce.plan import plan
 from gradscope.reproduce.scales import scale_of
 from gradscope.reproduce.start import queue
 from gradscope.store import Store, read, write
@@ -56,15 +57,26 @@ def test_a_run_with_other_settings_does_not_count(store: Store, found: Found, en
 
 
 def test_a_run_counts_wherever_its_data_lay_and_on_whatever_device(store: Store, found: Found, tmp_path: Path) -> None:
-    for name in ("cifar10",):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "train.parquet").touch()
+    (tmp_path / "cifar10").mkdir()
     (item,) = found("tanh", seeds=1, scale="cpu", data_folder=str(tmp_path)).items
     values = item.config.model_dump(mode="json")
     values["train"]["device"] = "cuda"
     write.create_run(store, name="x", source="train", config=values, status=Status.COMPLETED, tags=item.tags)
     assert found("tanh", seeds=1, scale="cpu").counts() == {"completed": 1}
     assert found("tanh", seeds=1, scale="full").counts() == {"missing": 1}
+
+
+def test_what_has_no_data_is_not_to_do_and_is_counted(store: Store, found: Found, tmp_path: Path) -> None:
+    group = found("tanh", "rdrd-random", seeds=1, scale="cpu")
+    assert [item.name for item in group.to_do] == ["tanh seed 0"]
+    sentence = plan(group, [], in_background=False).sentence
+    assert sentence.startswith("2 runs: 0 done, 0 under way, 1 to train, about ")
+    assert sentence.endswith("; 1 need a data folder with rdrd")
+    nothing = found("tanh", "rdrd-random", seeds=1, scale="cpu", data_folder=str(tmp_path))
+    assert nothing.to_do == []
+    assert plan(nothing, [], in_background=False).sentence == (
+        "2 runs: 0 done, 0 under way, 0 to train; 2 need a data folder with cifar10 and rdrd"
+    )
 
 
 def test_a_completed_run_comes_before_a_newer_one_that_broke_off(found: Found, ended: Ended) -> None:

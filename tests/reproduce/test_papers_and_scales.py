@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from gradscope.config import Cifar10, Parquet, PseudoNorm
+from gradscope.config import Parquet, PseudoNorm
 from gradscope.errors import ConfigError
 from gradscope.reproduce.papers import PAPERS, chosen, paper_of
-from gradscope.reproduce.scales import SCALES, read_from, scale_of, with_seed
+from gradscope.reproduce.scales import SCALES, lacking, read_from, scale_of, with_seed
 
 PN = paper_of("pn")
 BY_NAME = {e.name: e for e in PN.experiments}
@@ -46,6 +46,7 @@ def test_the_published_figures_are_those_of_the_paper() -> None:
         "model-2-augmented": 0.8419,
         "model-3": 0.6123,
     }
+    assert not any(e.published for e in PN.experiments if e.name.startswith("rdrd"))
 
 
 def test_the_full_scale_is_what_the_paper_states() -> None:
@@ -70,15 +71,21 @@ def test_only_what_is_named_is_chosen_and_the_sweep_only_when_asked_for() -> Non
         scale_of("x")
 
 
-def test_a_folder_of_parquet_files_takes_the_place_of_the_download(tmp_path: Path) -> None:
+def test_a_folder_of_data_sets_takes_the_place_of_the_download(tmp_path: Path) -> None:
     config = with_seed(BY_NAME["pn-dual-augmented"].config, 3)
     assert config.train.seed == 3
-    assert read_from(config, None).data == Cifar10(augment="flip_crop", val_fraction=0.02)
-    with pytest.raises(ConfigError, match=r"has no cifar10/train\.parquet; name a folder with it"):
-        read_from(config, str(tmp_path))
+    assert (read_from(config, None), lacking(config, None)) == (config, None)
+    assert (read_from(config, str(tmp_path)), lacking(config, str(tmp_path))) == (config, "cifar10")
     (tmp_path / "cifar10").mkdir()
-    (tmp_path / "cifar10/train.parquet").touch()
     expected = Parquet(path=str(tmp_path / "cifar10"), augment="flip_crop", val_fraction=0.02)
-    assert read_from(config, str(tmp_path)).data == expected
+    assert (read_from(config, str(tmp_path)).data, lacking(config, str(tmp_path))) == (expected, None)
     tiny = scale_of("tiny").fit(config)
-    assert read_from(tiny, str(tmp_path)) == tiny
+    assert (read_from(tiny, str(tmp_path)), lacking(tiny, str(tmp_path))) == (tiny, None)
+
+
+def test_radar_frames_need_a_folder_and_are_used_whole(tmp_path: Path) -> None:
+    config = scale_of("cpu").fit(BY_NAME["rdrd-random"].config)
+    assert (config.data.limit, config.data.val_fraction, config.data.split) == (None, 0.1765, "random")
+    assert lacking(config, None) == "rdrd"
+    (tmp_path / "rdrd").mkdir()
+    assert read_from(config, str(tmp_path)).data == config.data.model_copy(update={"path": str(tmp_path / "rdrd")})
