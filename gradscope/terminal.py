@@ -1,15 +1,18 @@
 """A training's progress for whoever started it: a bar on a terminal, about a line an epoch elsewhere."""
 
+import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import NoReturn, Protocol, TextIO, TypeVar
 
 import typer
 from tqdm import tqdm
 
 from gradscope.records import Run
+
+Progress = TypeVar("Progress", contravariant=True)
 
 
 class Seen(Protocol):
@@ -89,16 +92,6 @@ class Lines:
         """Nothing is open."""
 
 
-@contextmanager
-def shown(name: str) -> Iterator[Bar | Lines]:
-    """What shows the progress of the run of that name here."""
-    display = Bar(name) if sys.stderr.isatty() else Lines(name)
-    try:
-        yield display
-    finally:
-        display.close()
-
-
 class SeenTask(Protocol):
     """What is shown of `gradscope.tasks.report.TaskProgress`, which would bring torch along."""
 
@@ -157,14 +150,53 @@ class TaskLines:
         """Nothing is open."""
 
 
+def shown(name: str) -> AbstractContextManager[Callable[[Seen], None]]:
+    """What shows the progress of the run of that name here, as long as somebody reads it."""
+    return _told(Bar(name) if sys.stderr.isatty() else Lines(name))
+
+
+def shown_task(name: str) -> AbstractContextManager[Callable[[SeenTask], None]]:
+    """What shows the progress of a task here, as long as somebody reads it."""
+    return _told(TaskBar(name) if sys.stderr.isatty() else TaskLines(name))
+
+
+class _Display(Protocol[Progress]):
+    def __call__(self, progress: Progress) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
-def shown_task(name: str) -> Iterator[TaskBar | TaskLines]:
-    """What shows the progress of a task here."""
-    display = TaskBar(name) if sys.stderr.isatty() else TaskLines(name)
+def _told(display: _Display[Progress]) -> Iterator[Callable[[Progress], None]]:
+    def show(progress: Progress) -> None:
+        with unread_is_no_error():
+            display(progress)
+
     try:
-        yield display
+        yield show
     finally:
-        display.close()
+        with unread_is_no_error():
+            display.close()
+
+
+@contextmanager
+def unread_is_no_error() -> Iterator[None]:
+    """Inside, a reader that went away (`gradscope train | head`) or a full disk behind the output ends no training."""
+    try:
+        yield
+    except OSError:
+        for stream in (sys.stdout, sys.stderr):
+            _let_go(stream)
+
+
+def _let_go(stream: TextIO | None) -> None:
+    """If nobody takes what the stream is given, give it to nobody: at its end the interpreter would try once more."""
+    if stream is None:  # closed before we began
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _numbers(progress: Seen) -> list[str]:

@@ -58,11 +58,14 @@ def _note_failure(store: "Store", run_id: int, error: Exception) -> None:
 
 
 def _tell_end(store: "Store", run: "Run") -> None:
+    from gradscope.terminal import unread_is_no_error
+
     numbers = {"validation": run.results.val_accuracy, "test": run.results.test_accuracy}
     known = ", ".join(f"{name} {value:.1%}" for name, value in numbers.items() if value is not None)
     text = f"run {run.id} ({run.name}) {run.status}" + (f": {known}" if known else "")
-    if run.error:
-        where = f"; the traceback is in {store.paths(run.id).log}" if run.status == "failed" else ""
-        complain(f"{text}: {run.error}{where}", 0)
-    else:
-        typer.echo(text)
+    with unread_is_no_error():
+        if run.error:
+            where = f"; the traceback is in {store.paths(run.id).log}" if run.status == "failed" else ""
+            complain(f"{text}: {run.error}{where}", 0)
+        else:
+            typer.echo(text)

@@ -23,6 +23,7 @@ from gradscope.records import (
 )
 from gradscope.store import read, rows
 from gradscope.store.engine import Store
+from gradscope.store.limits import checked_name, checked_note, checked_tags
 from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, SkippedRow, StatsRow, TaskRow
 
 
@@ -62,14 +63,17 @@ def create_run(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> int:
-    """Add a run; returns its id, which is never used again even when the run is deleted."""
+    """Add a run; returns its id, which is never used again even when the run is deleted.
+
+    Raises:
+        ConfigError: name, tags or note are longer than `gradscope.store.limits` says, or the name is empty.
+    """
+    texts = {"name": checked_name(name), "tags": checked_tags(tags), "note": checked_note(note)}
     values = asdict(provenance or Provenance())
     now = _now()
     if status.is_alive:
         values |= {"started": now, "heartbeat": now}
-    statement = insert(RunRow).values(
-        name=name, source=source, config=dict(config), status=status, tags=list(tags), note=note, created=now, **values
-    )
+    statement = insert(RunRow).values(source=source, config=dict(config), status=status, created=now, **texts, **values)
     with store.writer.begin() as connection:
         return int(connection.execute(statement.returning(RunRow.id)).scalar_one())
 
@@ -189,8 +193,16 @@ def finish(
 def edit(
     store: Store, run_id: int, *, name: str | None = None, tags: Sequence[str] | None = None, note: str | None = None
 ) -> None:
-    """Rename, tag or annotate a run; None leaves what was there."""
-    given = {"name": name, "tags": None if tags is None else list(tags), "note": note}
+    """Rename, tag or annotate a run; None leaves what was there.
+
+    Raises:
+        RunNotFound, ConfigError: there is no such run, or as `create_run`.
+    """
+    given = {
+        "name": None if name is None else checked_name(name),
+        "tags": None if tags is None else checked_tags(tags),
+        "note": None if note is None else checked_note(note),
+    }
     _change(store, run_id, **{key: value for key, value in given.items() if value is not None})
 
 

@@ -93,6 +93,17 @@ def _read(terminal):
         return b""
 
 
+def test_a_reader_that_goes_away_costs_no_training(tmp_path):
+    words = ["train", "--epochs", "2", "--store", str(tmp_path / "runs.db"), *SMALL]
+    command = [sys.executable, "-m", "gradscope", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert b"loading data" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert read.run(open_store(tmp_path / "runs.db"), 1).status is Status.COMPLETED
+
+
 def test_a_training_that_diverges_ends_with_3_and_says_where(tmp_path):
     wild = ["--set", "optimizer.lr=100", "--set", "model.activation=identity", "--epochs", "20"]
     done = gradscope("train", "--store", tmp_path / "runs.db", *SMALL, *wild)
