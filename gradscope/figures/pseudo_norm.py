@@ -11,19 +11,18 @@ GAUSSIAN_SHARE = 0.317
 MAP_DECADES = 6
 """Colours end there: a signal of 10^-6 and one of 10^-60 are equally dead."""
 
-_NORMALISED, _PLAIN = "normalised", "plain"
-_COLOURS = {_NORMALISED: "#f0a000", _PLAIN: NEUTRAL}
+NORMALISED, PLAIN = "normalised", "plain"
+_COLOURS = {NORMALISED: "#f0a000", PLAIN: NEUTRAL}
 
 
 def layer_gains(layers: pd.DataFrame, height: int) -> Figure:
     """The gain 1 / RMS(f') that each hidden layer gives to the error, or would give.
 
     Args:
-        layers: columns layer (from 0 at the input), gain, share, normalised.
+        layers: columns layer (from 0 at the input), gain, share, kind (NORMALISED or PLAIN).
         height: in pixels.
     """
-    high = max(2.0, 1.1 * float(layers["gain"].max()))
-    scale = alt.Scale(type="log", domain=[1, high], nice=False, clamp=True)
+    scale = alt.Scale(type="log", domainMin=1, nice=False)
     y = alt.Y("gain:Q", scale=scale, axis=alt.Axis(title="1 / RMS(f')", tickCount=4, format="~g"))
     return finished(_points(layers, y), "Gain of each layer", height)
 
@@ -35,13 +34,13 @@ def layer_shares(layers: pd.DataFrame, height: int) -> Figure:
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(title="share of units", format=".0%", values=[0, 0.5, 1]),
     )
-    rule = alt.Chart(pd.DataFrame({"share": [GAUSSIAN_SHARE]})).mark_rule(color=NEUTRAL, strokeDash=[4, 3])
-    gaussian = rule.encode(y=y, tooltip=alt.value("a Gaussian: 31.7 %"))
+    once = alt.Chart(layers).transform_filter("datum.layer == 0")
+    rule = once.mark_rule(color=NEUTRAL, strokeDash=[4, 3])
+    gaussian = rule.encode(y=alt.YDatum(GAUSSIAN_SHARE), tooltip=alt.value("a Gaussian: 31.7 %"))
     return finished(alt.layer(gaussian, _points(layers, y)), "Share of f'/RMS above 1 (dashed: Gaussian)", height)
 
 
 def _points(layers: pd.DataFrame, y: alt.Y) -> alt.Chart:
-    kind = np.where(layers["normalised"], _NORMALISED, _PLAIN)
     x = alt.X(
         "layer:Q",
         axis=alt.Axis(title="layer: input → output", format="d", grid=False),
@@ -59,11 +58,17 @@ def _points(layers: pd.DataFrame, y: alt.Y) -> alt.Chart:
         alt.Tooltip("kind:N", title="with every second layer"),
     ]
     chart: alt.Chart = (
-        alt.Chart(layers.assign(kind=kind))
-        .mark_point(filled=True, size=28, opacity=1)
-        .encode(x=x, y=y, color=colour, tooltip=tooltip)
+        alt.Chart(layers).mark_point(filled=True, size=28, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip)
     )
     return chart
+
+
+def map_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """What `scale_map` draws of a table with weight_scale, bias_scale, decades (infinite where lost or exploded)."""
+    return cells.assign(
+        colour=cells["decades"].fillna(MAP_DECADES).clip(-MAP_DECADES, MAP_DECADES),
+        text=[f"{d:+.1f}" if np.isfinite(d) else "beyond 300" for d in cells["decades"]],
+    )
 
 
 def scale_map(cells: pd.DataFrame, title: str, height: int, *, legend: bool) -> Figure:
@@ -72,22 +77,17 @@ def scale_map(cells: pd.DataFrame, title: str, height: int, *, legend: bool) -> 
     A click selects a cell under the name `pick`, with its two scales. The cell with `here` set has a ring.
 
     Args:
-        cells: columns weight_scale, bias_scale, decades (infinite where lost or exploded), here.
+        cells: columns weight_scale, bias_scale, colour, text, here.
         title: the figure's title.
         height: in pixels.
         legend: whether to explain the colours; one of several maps in a row does.
     """
-    span = MAP_DECADES
-    drawn = cells.assign(
-        colour=cells["decades"].fillna(span).clip(-span, span),
-        text=[f"{d:+.1f}" if np.isfinite(d) else "beyond 300" for d in cells["decades"]],
-    )
     pick = alt.selection_point(name="pick", fields=["weight_scale", "bias_scale"], on="click")
     x = alt.X("weight_scale:O", axis=alt.Axis(title="weight scale", format=".2~f", labelAngle=0, labelOverlap=True))
     y = alt.Y("bias_scale:O", sort="descending", axis=alt.Axis(title="bias scale", format=".2~f", labelOverlap=True))
     colour = alt.Color(
         "colour:Q",
-        scale=alt.Scale(scheme="blueorange", domain=[-span, span], domainMid=0),
+        scale=alt.Scale(scheme="blueorange", domain=[-MAP_DECADES, MAP_DECADES], domainMid=0),
         legend=_DECADES if legend else None,
     )
     tooltip = [
@@ -95,9 +95,9 @@ def scale_map(cells: pd.DataFrame, title: str, height: int, *, legend: bool) -> 
         alt.Tooltip("bias_scale:Q", title="bias scale"),
         alt.Tooltip("text:N", title="decades"),
     ]
-    base = alt.Chart(drawn).encode(x=x, y=y)
+    base = alt.Chart(cells).encode(x=x, y=y)
     rects = base.mark_rect(cursor="pointer").encode(color=colour, tooltip=tooltip).add_params(pick)
-    at = alt.Chart(drawn[drawn["here"]]).encode(x=x, y=y, tooltip=tooltip)
+    at = base.transform_filter("datum.here").encode(tooltip=tooltip)
     ring = [at.mark_point(size=110, color=c, strokeWidth=w, opacity=1) for c, w in (("white", 5), ("black", 2))]
     return finished(alt.layer(rects, *ring), title, height)
 

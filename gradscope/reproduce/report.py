@@ -88,7 +88,8 @@ def noise_sentence(store: Store, group: Group) -> str:
         return ""
     return (
         f"{group.paper.noise_claim} Here Gaussian noise hurts more in {order.lower} of {order.of} pairs of a network "
-        f"and a level; under uniform noise the accuracy is {points(order.mean)} points higher on average."
+        f"and a level; under uniform noise the accuracy is {100 * abs(order.mean):.1f} points "
+        f"{'higher' if order.mean >= 0 else 'lower'} on average."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradscope.analysis.settings import changes
+from gradscope.analysis.settings import ABSENT, changes
 from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
 from gradscope.reproduce.paper import Contrast, Difference, Experiment
@@ -156,10 +156,14 @@ def _of_scale(group: Group, experiment: Experiment) -> list[Difference]:
     ours: dict[str, Any] = _actual(group, experiment)
     found = changes(experiment.config.model_dump(mode="json"), ours)
     return [
-        Difference(setting=name, paper=f"{before} at full scale", ours=after)
+        Difference(setting=name, paper=f"{_said(before)} at full scale", ours=_said(after))
         for name, before, after in found
         if name not in _NOT_A_DIFFERENCE
     ]
+
+
+def _said(value: str) -> str:
+    return "not set" if value == ABSENT else value
 
 
 def _actual(group: Group, experiment: Experiment) -> dict[str, Any]:  # Any: whatever a setting may be

@@ -1,12 +1,14 @@
 """Would pseudo-normalisation help this net, before anything is trained?"""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from gradscope.config import PseudoNorm
 from gradscope.figures.decay import gradient_decay
-from gradscope.figures.pseudo_norm import layer_gains, layer_shares, scale_map
+from gradscope.figures.pseudo_norm import NORMALISED, PLAIN, layer_gains, layer_shares, map_cells, scale_map
 from gradscope.figures.style import PALETTE, RunStyle
 from gradscope.records import Kind
 from gradscope.theory.gradient_flow import (
@@ -131,9 +133,8 @@ def layer_table(found: Passes, scope: str) -> pd.DataFrame:
     n = len(found.derivatives)
     chosen = normalised(n, 2)
     gain, share = gains(found, scope), shares_above_one(found, scope)
-    return pd.DataFrame(
-        {"layer": range(n), "gain": gain, "share": share, "normalised": [i in chosen for i in range(n)]}
-    )
+    kind = [NORMALISED if i in chosen else PLAIN for i in range(n)]
+    return pd.DataFrame({"layer": range(n), "gain": gain, "share": share, "kind": kind})
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -153,9 +154,9 @@ def draw_maps(found: np.ndarray) -> None:
     grid = [(s, t, [s, t] == here) for s in WEIGHT_SCALES for t in BIAS_SCALES]
     for column, (i, name), values in zip(st.columns([5, 5, 6]), NAMES.items(), found, strict=True):
         cells = pd.DataFrame(grid, columns=["weight_scale", "bias_scale", "here"]).assign(decades=values.ravel())
-        figure = scale_map(cells, name, 260, legend=i == max(NAMES))
+        figure = partial(scale_map, title=name, height=260, legend=i == max(NAMES))
         with column:
-            show.chart(figure, f"map_{i}", f"decades of decay, {name}", lambda i=i: move_to(i))
+            show.quick_chart(figure, map_cells(cells), f"map_{i}", f"decades of decay, {name}", lambda i=i: move_to(i))
 
 
 def move_to(treatment: int) -> None:
@@ -180,8 +181,10 @@ with left:
 with right:
     verdicts(run, treated)
     table = layer_table(run, choices["scope"])
-    show.chart(layer_gains(table, 160), "gains", "gain of each layer")
-    show.chart(layer_shares(table, 160), "shares", "share of normalised derivatives above 1, by layer")
+    show.quick_chart(partial(layer_gains, height=160), table, "gains", "gain of each layer")
+    show.quick_chart(
+        partial(layer_shares, height=160), table, "shares", "share of normalised derivatives above 1, by layer"
+    )
 st.subheader("Where it helps", anchor=False)
 st.caption(
     "Decades by which the signal changes from the last hidden layer down to the first: blue vanishes, orange "

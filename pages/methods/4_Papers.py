@@ -92,14 +92,14 @@ def start(group: Group) -> None:
 
 def stop(group: Group) -> None:
     """Stop what is under way; what is trained stays."""
-    try:
-        for item in group.items:
+    for item in group.items:
+        try:
             if item.task and not item.task.status.is_final:
                 jobs.stop_task(store, item.task.id)
             elif item.run and not item.run.status.is_final:
                 jobs.stop(store, item.run.id)
-    except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        except GradScopeError as error:  # it ended in this moment; the others are to be stopped all the same
+            st.session_state["refusal"] = f"{error}."
 
 
 def state(group: Group) -> None:

@@ -101,8 +101,9 @@ def test_accuracies_under_noise_are_means_over_the_seeds(store: Store, found: Fo
     gaussian = noise_tables(store, group)["gaussian_noise"]
     assert gaussian.columns.tolist() == ["experiment", "clean", "0.1", "0.5"]
     assert gaussian["0.5"].tolist() == ["20.0 ± 0.0 %"]
-    assert "in 2 of 4 pairs of a network and a level; under uniform noise the accuracy is +5.0" in markdown(
-        store, group
+    assert (
+        "in 2 of 4 pairs of a network and a level; under uniform noise the accuracy is 5.0 points higher"
+        in markdown(store, group)
     )
 
 

@@ -49,7 +49,7 @@ def test_every_setting_that_the_scale_changes_is_listed(found: Found) -> None:
     group = found("model-3", seeds=1, scale="cpu")
     listed = {d.setting: (d.paper, d.ours) for d in differences(group, group.items[0].experiment)}
     assert listed["train.epochs"] == ("160 at full scale", "6")
-    assert listed["data.limit"] == ("— at full scale", "10000")
+    assert listed["data.limit"] == ("not set at full scale", "10000")
     assert listed["schedule.tail_epochs"] == ("20 at full scale", "1")
     assert "peak learning rate" in listed
     assert "train.seed" not in listed
