@@ -43,6 +43,14 @@ navigation = st.navigation(
                 "pages/compare/1_Compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
         ],
+        "Test": [
+            st.Page(
+                "pages/test/1_Noise_robustness.py",
+                title="Noise robustness",
+                icon=":material/grain:",
+                url_path="noise_robustness",
+            ),
+        ],
         "Methods": [
             st.Page(
                 "pages/methods/1_Pseudo_normalisation.py",

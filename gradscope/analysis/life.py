@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from gradscope.records import Run, Status
+from gradscope.records import Run, Status, Task
 
 
 def share_done(run: Run) -> float | None:
@@ -45,3 +45,10 @@ def _batch_size(run: Run) -> int | None:
     train = run.config.get("train")
     size = train.get("batch_size") if isinstance(train, dict) else None
     return size if run.source == "train" and isinstance(size, int) else None
+
+
+def task_seconds_left(task: Task, now: datetime) -> float | None:
+    """How long a task still needs at its pace since it started; None before its first part is done."""
+    if task.status.is_final or task.started is None or not task.total or not task.done:
+        return None
+    return max(0.0, (now - task.started).total_seconds()) / task.done * (task.total - task.done)

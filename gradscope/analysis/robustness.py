@@ -19,7 +19,6 @@ _T = (
 """The same for a mean of 2, 3, ..., 31 values: 97.5 % quantiles of Student's t."""
 
 CURVE_COLUMNS = ["run", "kind", "level", "accuracy", "low", "high", "relative", "relative_low", "relative_high", "n"]
-AREA_COLUMNS = ["run", "kind", "area", "low", "high", "clean", "relative", "n", "images", "draws"]
 
 
 def curves(points: pd.DataFrame, groups: Mapping[int, int]) -> pd.DataFrame:
@@ -32,26 +31,37 @@ def curves(points: pd.DataFrame, groups: Mapping[int, int]) -> pd.DataFrame:
     Returns:
         Columns: run (the group), kind, level, accuracy (mean over its runs), low, high (a standard deviation below and
         above: over the draws of a single run, over the runs of several), relative, relative_low, relative_high (the
-        same as shares of the accuracy at level 0; NaN where that is unknown or 0), n (runs).
+        same of each run's share of its own accuracy at level 0; NaN where that is unknown or 0), n (runs).
     """
-    rows = points[points["run"].isin(list(groups))]
+    rows = _with_relative(points[points["run"].isin(list(groups))])
     rows = rows.assign(group=rows["run"].map(dict(groups)))
     by = rows.groupby(["group", "kind", "level"])
-    table = by.agg(
-        accuracy=("accuracy", "mean"), runs=("accuracy", "std"), draws=("deviation", "first"), n=("run", "nunique")
-    ).reset_index()
-    spread = table["runs"].where(table["n"] > 1, table["draws"]).fillna(0.0)
-    table = table.assign(low=table["accuracy"] - spread, high=table["accuracy"] + spread)
-    return _with_relative(table.rename(columns={"group": "run"}))[CURVE_COLUMNS]
+    n = by["run"].nunique()
+    columns = {"n": n, **_mean_and_band(by, n, "accuracy", "deviation", ("accuracy", "low", "high"))}
+    columns |= _mean_and_band(by, n, "share", "share_deviation", ("relative", "relative_low", "relative_high"))
+    table = pd.DataFrame(columns, index=n.index).reset_index()
+    return table.rename(columns={"group": "run"})[CURVE_COLUMNS]
 
 
-def _with_relative(table: pd.DataFrame) -> pd.DataFrame:
-    clean = table.loc[table["level"] == 0].set_index(["run", "kind"])["accuracy"]
-    keys = pd.MultiIndex.from_frame(table[["run", "kind"]])
-    at_zero = pd.Series(clean.reindex(keys).to_numpy(dtype=np.float64), index=table.index)
-    share = at_zero.where(at_zero > 0)
-    names = {"relative": "accuracy", "relative_low": "low", "relative_high": "high"}
-    return table.assign(**{name: table[column] / share for name, column in names.items()})
+def _with_relative(points: pd.DataFrame) -> pd.DataFrame:
+    """Adds share and share_deviation: accuracy and its deviation over the run's own accuracy at level 0."""
+    clean = points.loc[points["level"] == 0].set_index(["run", "kind"])["accuracy"]
+    keys = pd.MultiIndex.from_frame(points[["run", "kind"]])
+    at_zero = pd.Series(clean.reindex(keys).to_numpy(dtype=np.float64), index=points.index)
+    at_zero = at_zero.where(at_zero > 0)
+    return points.assign(share=points["accuracy"] / at_zero, share_deviation=points["deviation"] / at_zero)
+
+
+def _mean_and_band(
+    by: Any,  # Any: pandas names no type for a group-by of several columns
+    n: pd.Series,
+    value: str,
+    deviation: str,
+    names: tuple[str, str, str],
+) -> dict[str, pd.Series]:
+    mean = by[value].mean()
+    spread = by[value].std().where(n > 1, by[deviation].first()).fillna(0.0)
+    return dict(zip(names, (mean, mean - spread, mean + spread), strict=True))
 
 
 def weights(levels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,17 +78,22 @@ def weights(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return both
 
 
-def area(levels: NDArray[np.float64], right: NDArray[np.float64]) -> Interval:
+def area(found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Interval:
     """The area under a robustness curve, as the mean accuracy over its levels, with its 95 % interval.
 
     Each picture has an area of its own, and the network's is their mean: so the interval is the usual one of a mean. It
     covers the choice of the test pictures and the draws of the noise, not the seed of the training.
 
     Args:
-        levels: rising, shape (L,).
-        right: share of the draws in which each picture was right, in 0..1, shape (L, N).
+        found: for one kind of disturbance, or several that count alike: the levels, rising, shape (L,), and the share
+            of the draws in which each picture was right, in 0..1, shape (L, N).
+
+    Raises:
+        ValueError: the kinds were measured on different numbers of pictures.
     """
-    each = weights(levels) @ right
+    if len({right.shape[1] for _, right in found}) != 1:
+        raise ValueError("areas of kinds that were measured on different pictures have no mean; measure them alike")
+    each = np.mean([weights(levels) @ right for levels, right in found], axis=0)
     half = _Z * float(each.std(ddof=1)) / math.sqrt(each.size) if each.size > 1 else math.nan
     return _interval(float(each.mean()), half, each.size)
 

@@ -10,6 +10,7 @@ from gradscope.cli.training import EXIT_CODES
 
 if TYPE_CHECKING:
     from gradscope.config import Robustness
+    from gradscope.records import Status
     from gradscope.store import Store
 
 
@@ -29,7 +30,6 @@ def robustness(
 ) -> None:
     """Measure runs under noise, corruptions or attacks; what is known is not measured again. Exits as `train`."""
     from gradscope import jobs
-    from gradscope.records import Status
 
     settings = settings_of(under or ["noise"], images=images, draws=draws, seed=seed, device=device)
     opened = open_named(store)
@@ -39,10 +39,19 @@ def robustness(
             task = jobs.submit_task(opened, run, settings)
             typer.echo(f"robustness of run {run} is queued as task {task}")
             continue
-        task = jobs.create_task(opened, run, settings, status=Status.RUNNING)
-        code = max(code, EXIT_CODES[perform_here(opened, task, f"robustness of run {run}")])
-        _tell(opened, run, settings)
+        code = max(code, EXIT_CODES[measure_here(opened, run, settings)])
     raise typer.Exit(code)
+
+
+def measure_here(store: "Store", run: int, settings: "Robustness") -> "Status":
+    """Measure a run in this process and print its curves, as far as they came."""
+    from gradscope import jobs
+    from gradscope.records import Status
+
+    task = jobs.create_task(store, run, settings, status=Status.RUNNING)
+    status = perform_here(store, task, f"robustness of run {run}")
+    _tell(store, run, settings)
+    return status
 
 
 def settings_of(under: list[str], **given: object) -> "Robustness":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradscope.cli.app import RunArgument, StoreOption, app, complain, open_named
+from gradscope.cli.robustness import measure_here
 from gradscope.cli.training import EXIT_CODES, train_here
 from gradscope.errors import ConfigError
 
@@ -35,6 +36,7 @@ def train(
 ) -> None:
     """Train a run. Exits with 0 completed, 1 failed, 2 refused, 3 diverged, 4 stopped."""
     from gradscope import jobs
+    from gradscope.config import Robustness
     from gradscope.records import Status
 
     config = config_of(preset, {"data.name": data, "train.epochs": epochs, "train.seed": seed}, change or [])
@@ -45,7 +47,10 @@ def train(
         typer.echo(f"run {run_id} ({shown}) is queued; `gradscope runs` shows how it goes")
         return
     run_id = jobs.create(opened, config, shown, status=Status.RUNNING, tags=tag or [])
-    raise typer.Exit(EXIT_CODES[train_here(opened, run_id, shown)])
+    status = train_here(opened, run_id, shown)
+    if status is Status.COMPLETED and config.train.robustness:
+        measure_here(opened, run_id, Robustness(device=config.train.device))
+    raise typer.Exit(EXIT_CODES[status])
 
 
 def config_of(preset_name: str | None, flags: dict[str, object], changes: Sequence[str]) -> "RunConfig":
@@ -84,10 +89,18 @@ def _name(config: "RunConfig") -> str:
 @app.command(hidden=True)
 def work(run: RunArgument, store: StoreOption = None) -> None:
     """Train a run that was claimed from the queue, in this process."""
+    from gradscope import jobs
+    from gradscope.config import Robustness, parse_config
+    from gradscope.records import Status
     from gradscope.store import read
 
     opened = open_named(store)
-    code = EXIT_CODES[train_here(opened, run, read.run(opened, run).name)]
+    known = read.run(opened, run)
+    status = train_here(opened, run, known.name)
+    wanted = parse_config(known.config).train
+    if status is Status.COMPLETED and wanted.robustness:
+        # by the queue and not here: a process that goes on after its run is complete is ended
+        jobs.submit_task(opened, run, Robustness(device=wanted.device))
     sys.stdout.flush()
     # everything is written; to take PyTorch apart would keep the next run waiting for seconds
-    os._exit(code)
+    os._exit(EXIT_CODES[status])

@@ -23,6 +23,8 @@ class Train(Settings):
     """What a loss that is NaN or infinite does to the run; it is recorded either way."""
     checkpoint_every: int = Field(1, ge=0)
     """Epochs between checkpoints; 0 writes one at the end only."""
+    robustness: bool = False
+    """Once the training is complete, measure accuracy under Gaussian and uniform noise, ten draws at nine levels."""
 
 
 class Record(Settings):

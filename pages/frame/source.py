@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from gradscope.analysis.intervals import Interval
+from gradscope.analysis.robustness import area
 from gradscope.analysis.wording import plain
 from gradscope.errors import StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
-from gradscope.store import Store, open_store, read
+from gradscope.store import Store, open_store, read, read_robustness
 
 Key = tuple[object, ...]
 
@@ -84,3 +86,23 @@ def steps(store: Store, runs: Sequence[Run], at_most: int = 400) -> list[int]:
     """Recorded steps of the runs together, thinned."""
     found = _cached(read.steps, store, "steps", _key(store, runs), _ids(runs))
     return read.thinned(sorted(int(s) for s in found["step"].unique()), at_most)
+
+
+def robustness(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+    """See gradscope.store.read_robustness.points."""
+    return _cached(read_robustness.points, store, "robustness", _key(store, runs), _ids(runs))
+
+
+def robustness_area(store: Store, run: Run, points: pd.DataFrame) -> Interval | None:
+    """The area under a run's curves of the kinds in points; None where these were not measured on the same pictures."""
+    last = points.drop_duplicates("kind", keep="last")
+    names = ("fingerprint", "kind", "seed", "draws", "images")
+    how = tuple(tuple(values) for values in last[list(names)].astype("object").to_numpy())
+    found: Interval | None = _cached(_area, store, "robustness_area", _key(store, [run]), run.id, how)
+    return found
+
+
+def _area(store: Store, run_id: int, how: Sequence[Sequence[Any]]) -> Interval | None:  # Any: of right_counts
+    if len({images for *_, images in how}) != 1:
+        return None
+    return area([read_robustness.right_counts(store, run_id, *each) for each in how])

@@ -60,7 +60,7 @@ def test_a_curve_without_a_clean_point_has_no_relative_value():
 def test_the_area_is_that_of_numpys_trapezoid_rule_over_the_span():
     levels = np.array([0.0, 0.1, 0.4, 1.0])
     right = np.random.default_rng(0).random((4, 300))
-    found = area(levels, right)
+    found = area([(levels, right)])
     assert found.mean == pytest.approx(np.trapezoid(right.mean(axis=1), levels))
     assert weights(levels).sum() == pytest.approx(1)
     assert weights(np.array([0.5])).tolist() == [1.0]
@@ -69,9 +69,18 @@ def test_the_area_is_that_of_numpys_trapezoid_rule_over_the_span():
 def test_the_interval_of_an_area_is_the_bootstraps_to_a_few_per_cent():
     right = (np.random.default_rng(1).random((3, 2000)) < [[0.9], [0.6], [0.3]]).astype(float)
     levels = np.array([0.0, 1.0, 2.0])
-    ours, theirs = area(levels, right), bootstrap(weights(levels) @ right)
+    ours, theirs = area([(levels, right)]), bootstrap(weights(levels) @ right)
     assert ours.n == 2000
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.001)
+
+
+def test_several_kinds_count_alike_picture_by_picture():
+    levels = np.array([0.0, 1.0])
+    one, other = np.array([[1.0, 1.0], [1.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 1.0]])
+    found = area([(levels, one), (levels, other)])
+    assert (found.mean, found.low, found.high) == (0.75, 0.75, 0.75)
+    with pytest.raises(ValueError, match="measured on different pictures"):
+        area([(levels, one), (levels, other[:, :1])])
 
 
 def test_the_interval_over_runs_is_students():

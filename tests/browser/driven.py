@@ -28,6 +28,7 @@ PAGES = {
     "Layers over time": "layers_over_time",
     "Learning curves": "learning_curves",
     "Compare": "compare",
+    "Noise robustness": "noise_robustness",
     "Pseudo-normalisation": "pseudo_normalisation",
     "Papers": "papers",
 }

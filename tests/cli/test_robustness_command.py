@@ -1,5 +1,8 @@
 """`gradscope robustness` as a user meets it."""
 
+import subprocess
+import sys
+
 import pytest
 
 from gradscope import jobs
@@ -92,3 +95,40 @@ def test_a_failure_leaves_the_task_failed_with_its_cause(command, store):
     assert "cannot be read" in task.error
     write_tasks.requeue(store, task.id)
     jobs.stop_task(store, task.id)
+
+
+def test_a_training_measures_itself_when_it_is_told_to(store, capsys):
+    small = [
+        "--data",
+        "digits",
+        "--epochs",
+        "1",
+        "--set",
+        "data.limit=60",
+        "--set",
+        "model.depth=2",
+        "--name",
+        "switch",
+    ]
+    with pytest.raises(SystemExit) as end:
+        main(["train", *small, "--set", "train.robustness=on", "--set", "train.device=cpu", "--store", store.name])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "(switch) completed" in out
+    assert "  gaussian_noise  0: " in out
+    assert "  uniform_noise  0: " in out
+
+
+def test_a_queued_training_leaves_its_measurement_to_the_queue(store):
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"robustness": True})})
+    run_id = jobs.create(store, config, "queued", status=Status.QUEUED)
+    lock = Lock(supervisor_lock(store.name))
+    assert lock.acquire()
+    command = [sys.executable, "-m", "gradscope", "work", str(run_id), "--store", store.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (task,) = read_tasks.tasks(store, [run_id])
+    assert (task.kind, task.status) == ("robustness", Status.QUEUED)
+    assert task.settings["device"] == "cpu"
+    jobs.stop_task(store, task.id)
+    lock.release()

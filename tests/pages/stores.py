@@ -33,6 +33,7 @@ PAGES = {
     "Layers over time": "pages/observe/2_Layers_over_time.py",
     "Learning curves": "pages/observe/3_Learning_curves.py",
     "Compare": "pages/compare/1_Compare.py",
+    "Noise robustness": "pages/test/1_Noise_robustness.py",
     "Pseudo-normalisation": "pages/methods/1_Pseudo_normalisation.py",
     "Papers": "pages/methods/4_Papers.py",
 }
