@@ -38,7 +38,7 @@ class Kind(StrEnum):
     GRADIENT = "gradient"
     """dL/dW as the optimiser sees it: unscaled, after clipping and after every method. Nats per unit weight."""
     RAW_GRADIENT = "raw_gradient"
-    """dL/dW before clipping and methods touched it; only in imported runs."""
+    """dL/dW as the backward pass left it, unscaled, before clipping and methods; only where it differs."""
     SIGNAL = "signal"
     """dL/d(layer output), the back-propagated error of one batch. Nats per unit output."""
     ACTIVATION = "activation"

@@ -148,7 +148,12 @@ class Training:
         """Let the recorder see the model and the optimiser."""
         record = self.config.record
         self.run.watch(
-            self.model, self.optimizer, every=record.every, log=record.log, layers=record.layers, step=self.step
+            *(self.model, self.optimizer),
+            every=record.every,
+            budget=record.budget,
+            log=record.log,
+            layers=record.layers,
+            step=self.step,
         )
 
     def to_the_end(self) -> Status:

@@ -22,6 +22,13 @@ def test_a_dotted_name_changes_one_setting():
     assert changed.train.epochs == 3
 
 
+def test_how_often_is_recorded_may_follow_a_budget():
+    assert RunConfig().record.every == 10
+    assert with_overrides(RunConfig(), {"record.every": "20"}).record.every == 20
+    budgeted = with_overrides(RunConfig(), {"record.every": "auto", "record.budget": "0.05"}).record
+    assert (budgeted.every, budgeted.budget) == ("auto", 0.05)
+
+
 def test_another_optimiser_keeps_what_was_changed_and_both_have():
     changed = with_overrides(RunConfig(), {"optimizer.weight_decay": 0.01, "optimizer.momentum": 0.9})
     adam = with_overrides(changed, {"optimizer.name": "adam", "optimizer.beta1": "0.8"})
@@ -54,6 +61,10 @@ def test_methods_stand_in_the_order_in_which_they_are_applied():
         ({"model": "vgg"}, "model 'vgg' is unknown; use one of mlp, paper_cnn, resnet"),
         ({"model.name": "resnet", "model.depth": "21"}, "model.depth: input should be 8, 14, 20"),
         ({"optimizer.nesterov": "on"}, "nesterov needs a momentum above 0"),
+        ({"record.every": "often"}, "'often' is no number of steps; write a whole number from 1 on, or auto"),
+        ({"record.every": "0"}, "record.every: 0 is no number of steps"),
+        ({"record.budget": "0.1"}, "budget=0.1 counts with every=auto only"),
+        ({"record.every": "auto", "record.budget": "2"}, "record.budget: input should be less than or equal to 1"),
         ({"speed": "9"}, "'speed' is no setting; write SECTION.NAME=VALUE"),
         ({"train": "3"}, "'train' is no setting"),
         ({"train.epochs": "many"}, "train.epochs: input should be a valid integer"),

@@ -1,11 +1,14 @@
 """The loop, and what is recorded of it."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gradscope.config.settings import Settings
+
+BUDGET = 0.02
+"""Share of the training time that recording may take unless something else is said."""
 
 
 class Train(Settings):
@@ -30,12 +33,29 @@ class Train(Settings):
 class Record(Settings):
     """What is recorded, and when."""
 
-    every: int = Field(10, ge=1)
-    """Steps between records, after the dense start 0, 1, 2, 4, 8, ..."""
+    every: Annotated[int, Field(ge=1)] | Literal["auto"] = 10
+    """Steps between records, after the dense start 0, 1, 2, 4, 8, ...; auto for as many as the budget allows."""
+    budget: float = Field(BUDGET, gt=0, le=1)
+    """With every=auto: the share in 0..1 of the training time that recording may take."""
     log: Literal["gradients", "all"] = "all"
     """gradients only, or gradients, signals, activations, weights and updates."""
     layers: str | None = None
     """Regular expression that a layer's name must match; all layers by default."""
+
+    @field_validator("every", mode="before")
+    @classmethod
+    def _every_is_a_number_or_auto(cls, value: object) -> object:
+        if value != "auto" and (isinstance(value, bool) or not str(value).isdecimal() or int(str(value)) < 1):
+            raise ValueError(f"{value!r} is no number of steps; write a whole number from 1 on, or auto")
+        return value
+
+    @model_validator(mode="after")
+    def _budget_needs_auto(self) -> Self:
+        if self.every != "auto" and self.budget != BUDGET:
+            raise ValueError(
+                f"budget={self.budget:g} counts with every=auto only; set every to auto, or leave budget out"
+            )
+        return self
 
     @field_validator("layers")
     @classmethod

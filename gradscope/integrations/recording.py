@@ -3,7 +3,7 @@
 import numbers
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gradscope.config.train import BUDGET
 from gradscope.recorder.current import init
 from gradscope.recorder.ending import ending_of
 from gradscope.recorder.layers import Choice
-from gradscope.recorder.schedule import Schedule
+from gradscope.recorder.schedule import Every
 from gradscope.recorder.session import Session
 from gradscope.recorder.values import plain_config
 from gradscope.recorder.watch import Log
@@ -39,8 +40,11 @@ class Recording:
     """Path or URL; `GRADSCOPE_STORE`, else `runs.db`, by default."""
     tags: Sequence[str] = ()
     note: str = ""
-    every: int | Iterable[int] | Schedule = 10
-    """Steps between records after a dense start, the steps themselves, or a function of a step."""
+    every: Every = 10
+    """Steps between records after a dense start, "auto" for as many as the budget allows, the steps themselves, or a
+    function of a step."""
+    budget: float = BUDGET
+    """With every="auto", the share in 0..1 of the training time that recording may take."""
     log: InitVar[Log] = "gradients"
     """"gradients", or "all": also signals, activations, weights and updates."""
     layers: Choice = None
@@ -68,7 +72,7 @@ class Recording:
     ) -> None:
         """`Session.watch` with the user's choices; `step` is the number of the coming one."""
         chosen = self.layers if layers is None else layers
-        session.watch(model, optimizer, every=self.every, log=self._kinds, layers=chosen, step=step)
+        session.watch(model, optimizer, every=self.every, log=self._kinds, layers=chosen, step=step, budget=self.budget)
 
 
 def ending(error: BaseException) -> tuple[Status, str | None]:

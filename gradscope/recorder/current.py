@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,12 @@ from typing import Any, Literal
 from torch import nn
 from torch.optim import Optimizer
 
+from gradscope.config.train import BUDGET
 from gradscope.errors import RecorderError
+from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice
 from gradscope.recorder.provenance import provenance
-from gradscope.recorder.schedule import Schedule
+from gradscope.recorder.schedule import Every
 from gradscope.recorder.session import Session
 from gradscope.recorder.values import plain_config
 from gradscope.recorder.watch import Log
@@ -95,13 +97,14 @@ def watch(
     model: nn.Module,
     optimizer: Optimizer | None = None,
     *,
-    every: int | Iterable[int] | Schedule = 10,
+    every: Every = 10,
     log: Log = "gradients",
     layers: Choice = None,
     step: int = 0,
+    budget: float = BUDGET,
 ) -> None:
     """`Session.watch` of the current run."""
-    current().watch(model, optimizer, every=every, log=log, layers=layers, step=step)
+    current().watch(model, optimizer, every=every, log=log, layers=layers, step=step, budget=budget)
 
 
 def log(values: Mapping[str, Any], step: int | None = None, epoch: float | None = None) -> None:
@@ -116,7 +119,7 @@ def finish(status: Status | str = Status.COMPLETED, *, error: str | None = None)
 
 
 class Disabled(Session):
-    """A session that accepts everything and does nothing, so that a script needs no `if`."""
+    """A session that accepts everything and does nothing but count steps, so that a script needs no `if`."""
 
     id = 0
     seconds = 0.0
@@ -127,6 +130,14 @@ class Disabled(Session):
 
     def __init__(self) -> None:
         """Needs no store."""
+        self._step = 0
+        self._counts_calls = True
+        self._hooks = Hooks()
+
+    @property
+    def step(self) -> int:
+        """As of an enabled session: all processes of a distributed training count alike."""
+        return self._step
 
     def resumed(self, seconds: float) -> None:
         """Ignored."""
@@ -137,21 +148,30 @@ class Disabled(Session):
     def note_nonfinite(self, where: NonFinite) -> None:
         """Ignored."""
 
-    def watch(self, *_: object, **__: object) -> None:  # accepts whatever comes
-        """Ignored."""
+    def watch(self, model: nn.Module, optimizer: Optimizer | None = None, *, step: int = 0, **_: object) -> None:
+        """Count the optimiser's steps."""
+        self._step, self._counts_calls = step, False
+        if optimizer is not None:
+            self._hooks.add(optimizer.register_step_post_hook(Hook(self, Disabled._count)))
+
+    def _count(self, *_: object) -> None:
+        self._step += 1
 
     def unwatch(self) -> None:
-        """Ignored."""
+        """Count no more."""
+        self._hooks.remove()
 
     def recording(self) -> AbstractContextManager[None]:
         """Does nothing around the block."""
         return nullcontext()
 
     def record_step(self) -> None:
-        """Ignored."""
+        """Count a step."""
+        self._step += 1
 
     def log(self, *_: object, **__: object) -> None:  # accepts whatever comes
-        """Ignored."""
+        """Counted, where nothing else is."""
+        self._step += self._counts_calls
 
     def progress(self, **_: object) -> None:
         """Ignored."""
@@ -160,4 +180,5 @@ class Disabled(Session):
         """Ignored."""
 
     def finish(self, status: Status | str = Status.COMPLETED, *, error: str | None = None) -> None:
-        """Ignored."""
+        """Count no more."""
+        self.unwatch()

@@ -152,6 +152,11 @@ def compiled() -> ModuleType | None:
     return _kernel
 
 
+def is_compiling() -> bool:
+    """Whether the compiled kernel is still being loaded, and plain PyTorch counts in its place."""
+    return _kernel is None and _loading is not None and _loading.is_alive()
+
+
 def wait_until_compiled() -> bool:
     """Block until the compiled kernel is ready; False if this machine cannot have it."""
     compiled()

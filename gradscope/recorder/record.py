@@ -2,26 +2,26 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradscope.recorder import statistics
 from gradscope.recorder.gains import Told
-from gradscope.recorder.measure import Measured, encoded
+from gradscope.recorder.groups import Group
+from gradscope.recorder.measure import Transfer, encoded
 from gradscope.recorder.passes import Shares
-from gradscope.recorder.statistics import WIDTH
+from gradscope.recorder.raw import Raw
+from gradscope.recorder.statistics import WIDTH, Rows
 from gradscope.records import Gain, Kind, LayerStats, NonFinite
 
-
-@dataclass(slots=True)
-class Group:
-    """Tensors of one kind that were measured together."""
-
-    kind: Kind
-    layers: Sequence[int]
-    """Of each row of `measured`, the layer it belongs to; rows of one layer add up."""
-    measured: Measured
+_FLOW = (
+    (Kind.ACTIVATION, min),
+    (Kind.SIGNAL, max),
+    (Kind.RAW_GRADIENT, max),
+    (Kind.GRADIENT, max),
+    (Kind.WEIGHT, min),
+)
+"""Values flow forward through the activations and backward through signals and gradients: which layer comes first."""
 
 
 class Record:
@@ -33,8 +33,11 @@ class Record:
         names: Sequence[str],
         kinds: Sequence[Kind],
         groups: Sequence[Group],
-        shares: Mapping[int, Shares],
+        *,
+        shares: Mapping[int, Shares] | None = None,
         told: Mapping[tuple[int, str], Told] | None = None,
+        raw: Raw | None = None,
+        overflow: Transfer | None = None,
     ) -> None:
         """
         Args:
@@ -44,12 +47,16 @@ class Record:
             groups: what was measured.
             shares: by layer, of its activation.
             told: by layer and method, what the error was multiplied by.
+            raw: the gradients before they were treated; those that differ give rows of their own.
+            overflow: above 0 if gradient scaling found a gradient that is not finite; None without gradient scaling.
         """
         self.step = step
         self._told = told or {}
-        self.n_rows = len(kinds) * len(names) + len(self._told)
+        self.n_rows = len(kinds) * len(names) + len(self._told) + (len(raw.touched) if raw else 0)
+        """As far as can be said: touching a gradient may have changed it or not."""
         self._names = names
-        self._kinds, self._groups, self._shares = kinds, groups, shares
+        self._kinds, self._groups, self._shares = kinds, groups, shares or {}
+        self._raw, self._overflow = raw, overflow
         self._stats: tuple[LayerStats, ...] | None = None
         self._lock = threading.Lock()
 
@@ -58,7 +65,7 @@ class Record:
         with self._lock:
             if self._stats is None:
                 self._stats = self._resolve()
-                self._groups = ()
+                self._groups, self._raw = (), None
             return self._stats
 
     def gains(self) -> tuple[Gain, ...]:
@@ -68,29 +75,52 @@ class Record:
     def _resolve(self) -> tuple[LayerStats, ...]:
         rows = np.zeros((len(self._kinds), len(self._names), WIDTH))
         for group in self._groups:
-            statistics.add_rows(rows[self._kinds.index(group.kind)], group.layers, group.measured.rows())
-        blobs = iter(encoded(rows.reshape(-1, WIDTH)))
+            statistics.add_rows(rows[self._kinds.index(group.kind)], group.layers, group.rows())
+        labels = [(kind, layer) for kind in self._kinds for layer in range(len(self._names))]
+        every = rows.reshape(-1, WIDTH)
+        if self._raw is not None:
+            raw, layers = self._raw_rows(self._raw, rows[self._kinds.index(Kind.GRADIENT)])
+            every = np.concatenate([every, raw]) if layers else every
+            labels += [(Kind.RAW_GRADIENT, layer) for layer in layers]
         return tuple(
-            statistics.layer_stats(
-                row, step=self.step, layer=layer, kind=kind, blob=next(blobs), **self._ends(kind, layer)
-            )
-            for kind, its in zip(self._kinds, rows, strict=True)
-            for layer, row in enumerate(its)
+            statistics.layer_stats(row, step=self.step, layer=layer, kind=kind, blob=blob, **self._ends(kind, layer))
+            for (kind, layer), row, blob in zip(labels, every, encoded(every), strict=True)
         )
+
+    @staticmethod
+    def _raw_rows(raw: Raw, treated: Rows) -> tuple[Rows, list[int]]:
+        """Rows of the raw gradients that are to be stored, and the layers they belong to."""
+        rows = np.zeros_like(treated)
+        for group in raw.groups:
+            statistics.add_rows(rows, group.layers, group.rows())
+        layers = raw.differing(rows, treated)
+        return rows[layers], layers
 
     def _ends(self, kind: Kind, layer: int) -> dict[str, float | None]:
         shares = self._shares.get(layer) if kind is Kind.ACTIVATION else None
         return {} if shares is None else {"saturated": shares.saturated(), "dead": shares.dead()}
 
-    def nonfinite(self) -> NonFinite | None:
-        """Where the step's first value that is not finite arose.
+    def was_skipped(self) -> bool:
+        """Whether gradient scaling kept the optimiser from taking this step; waits for the device."""
+        return self._overflow is not None and float(self._overflow.wait()) > 0
 
-        Values flow forward through the activations and backward through signals and gradients, so it is the first such
-        activation from the input, else the first such signal from the output, else gradient from the output.
+    def origin(self) -> tuple[int, Kind] | None:
+        """Layer and kind in which the step's first value that is not finite arose.
+
+        It is the first such activation from the input, else the first such signal from the output, else gradient from
+        the output.
         """
         bad = {(s.kind, s.layer) for s in self.stats() if s.n_nonfinite}
-        for kind, first in ((Kind.ACTIVATION, min), (Kind.SIGNAL, max), (Kind.GRADIENT, max), (Kind.WEIGHT, min)):
+        for kind, first in _FLOW:
             layers = [layer for k, layer in bad if k is kind]
             if layers:
-                return NonFinite(step=self.step, layer=self._names[first(layers)], kind=str(kind))
+                return first(layers), Kind.GRADIENT if kind is Kind.RAW_GRADIENT else kind
         return None
+
+    def nonfinite(self) -> NonFinite | None:
+        """That as a place; None too if gradient scaling saw it and skipped the step: it is there to try that."""
+        origin = self.origin()
+        if origin is None or self.was_skipped():
+            return None
+        layer, kind = origin
+        return NonFinite(step=self.step, layer=self._names[layer], kind=str(kind))

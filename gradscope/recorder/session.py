@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -13,15 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from torch import nn
 from torch.optim import Optimizer
 
+from gradscope.config.train import BUDGET
 from gradscope.errors import RecorderError, StoreError
 from gradscope.recorder.ending import AtEnd, ending_of
 from gradscope.recorder.layers import Choice, unwrapped
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.record import Record
-from gradscope.recorder.schedule import Schedule, schedule_of
+from gradscope.recorder.schedule import Every, timetable
 from gradscope.recorder.values import Number, number
 from gradscope.recorder.watch import Log, Receiver, Watch
-from gradscope.recorder.writer import Errand, Writer
+from gradscope.recorder.writer import Account, Errand, Writer
 from gradscope.records import Batch, Layer, Metric, NonFinite, Progress, Results, Status
 from gradscope.store import Store, write
 
@@ -43,13 +44,15 @@ class Session:
         self._attached = attached
         self._began = time.monotonic()
         self._watch: Watch | None = None
-        self._spent = 0.0
+        self._past = Account()
         self._progress = Progress(last_step=-1)
         self._calls = 0
+        self._at: int | None = None
+        """The watched optimiser's step when it was last unwatched; None if there never was one."""
         self._logs_ahead: bool | None = None
         self._nonfinite: NonFinite | None = None
         self._stop = self._finished = False
-        self._writer = Writer(store, run_id, self._progress_now, lambda: self.recorder_seconds)
+        self._writer = Writer(store, run_id, self._progress_now, self._account)
         self._at_end = AtEnd(self, take_signals=attached)
 
     @classmethod
@@ -72,7 +75,26 @@ class Session:
     @property
     def recorder_seconds(self) -> float:
         """Time the training thread has spent on recording."""
-        return self._spent + (self._watch.timer.seconds if self._watch else 0.0)
+        return self._account().recorder_seconds
+
+    @property
+    def step(self) -> int:
+        """Number of the step in progress, from 0: of the optimiser that is watched, so many steps are done.
+
+        It goes on from the `step` given to `watch`, does not count what gradient scaling skipped, and stays where it is
+        after `unwatch`. Where nothing was ever watched, it is the number of calls of `log`.
+        """
+        return self._calls if self._at is None else self._watch.step if self._watch else self._at
+
+    def _account(self) -> Account:
+        past, watch = self._past, self._watch
+        if watch is None:
+            return past
+        return Account(
+            recorder_seconds=past.recorder_seconds + watch.timer.seconds,
+            watched_seconds=past.watched_seconds + watch.timer.elapsed,
+            pace=watch.pace,
+        )
 
     @property
     def lost_rows(self) -> int:
@@ -104,33 +126,37 @@ class Session:
         model: nn.Module,
         optimizer: Optimizer | None = None,
         *,
-        every: int | Iterable[int] | Schedule = 10,
+        every: Every = 10,
         log: Log = "gradients",
         layers: Choice = None,
         step: int = 0,
+        budget: float = BUDGET,
     ) -> None:
         """Record the layers of a model while it trains.
 
         Args:
             model: the network, also inside torch.compile, DataParallel or DistributedDataParallel.
             optimizer: its step() is what counts the steps; without one call `record_step` in its place.
-            every: steps between records after a dense start (0, 1, 2, 4, 8, ...), the steps themselves, or a function
-                from a step to whether it is due.
+            every: steps between records after a dense start (0, 1, 2, 4, 8, ...); "auto" for as many as the budget
+                allows; the steps themselves; or a function from a step to whether it is due.
             log: "gradients" (dL/dW as the optimiser sees it), or "all": also signals, activations, weights and updates.
             layers: a regular expression searched for in the layers' names, a predicate of name and module, or all.
             step: number of the coming step; above 0 for a training that goes on.
+            budget: with every="auto", the share in 0..1 of the training time that recording may take.
 
         Raises:
-            RecorderError: the model has no layer, the run watches a model already, or has ended.
+            RecorderError: the model has no layer, the run watches a model already, or has ended; `every` or `budget`
+                is none.
         """
         self._must_be_open()
         if self._watch is not None:
             raise RecorderError(
                 "this run watches a model already; call unwatch() first, or watch both in an nn.ModuleList"
             )
-        receiver = Receiver(layers=self._take_layers, record=self._take_record)
-        schedule = schedule_of(every)
+        receiver = Receiver(layers=self._take_layers, record=self._take_record, skip=self._writer.put)
+        schedule = timetable(every, budget)
         self._watch = Watch(model, optimizer, schedule=schedule, log=log, choice=layers, step=step, receiver=receiver)
+        self._at = step
         if self._attached:
             self._describe(model)
 
@@ -147,8 +173,7 @@ class Session:
         """Leave the model and the optimiser as they were; nothing happens if none is watched."""
         if self._watch is not None:
             self._watch.remove()
-            self._spent += self._watch.timer.seconds
-            self._watch = None
+            self._at, self._past, self._watch = self._watch.step, self._account(), None
 
     def recording(self) -> AbstractContextManager[None]:
         """Inside, record the forward and backward pass whatever the schedule says, without a step of the optimiser."""
@@ -190,6 +215,8 @@ class Session:
     def _default_step(self) -> int:
         if self._watch is None:
             return self._calls
+        if self._watch.was_skipped:
+            return self._watch.step  # the next attempt has the same number, and its value takes this one's place
         if self._logs_ahead is None:
             self._logs_ahead = self._watch.steps_done == 0
         return self._watch.step if self._logs_ahead else self._watch.step - 1

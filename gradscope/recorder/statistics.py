@@ -77,6 +77,25 @@ def add_rows(to: Rows, layers: Sequence[int], rows: Rows) -> None:
     to[:, MAX_ABS] = largest
 
 
+def divided(rows: Rows, scale: float) -> Rows:
+    """The rows that tensors 1 / scale as large would have.
+
+    Histograms move by whole bins: exactly where the scale is a power of two, as gradient scaling's are, else to the
+    nearest half-octave.
+
+    Args:
+        rows: shape (T, WIDTH); stays as it is.
+        scale: above 0.
+    """
+    smaller = rows.copy()
+    smaller[:, SUM_SQUARES] /= scale**2
+    smaller[:, SUM_ABS : MAX_ABS + 1] /= scale
+    bins = np.clip(np.arange(histogram.BINS) - round(2 * math.log2(scale)), 0, histogram.BINS - 1)
+    smaller[:, COUNTS:] = 0.0
+    np.add.at(smaller.T, COUNTS + bins, rows[:, COUNTS:].T)
+    return smaller
+
+
 def layer_stats(
     row: Rows,
     *,

@@ -1,7 +1,7 @@
 """Watching a network train: measures its layers on the steps that are due, through the optimiser's own hooks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,15 +10,24 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.errors import RecorderError
+from gradscope.recorder import scaling
 from gradscope.recorder.gains import Gains
+from gradscope.recorder.groups import Group, groups_of
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
-from gradscope.recorder.measure import compiled, measure
+from gradscope.recorder.measure import Transfer, compiled, is_compiling
 from gradscope.recorder.passes import Passes, Seen, Shares
-from gradscope.recorder.record import Group, Record
-from gradscope.recorder.schedule import Schedule
-from gradscope.recorder.timer import Timer
-from gradscope.records import Kind, Layer
+from gradscope.recorder.raw import Raw, RawGradients
+from gradscope.recorder.record import Record
+from gradscope.recorder.schedule import Timetable
+from gradscope.recorder.skip import Skip
+from gradscope.recorder.timer import Lap, Timer
+from gradscope.recorder.uncompiled import Uncompiled
+from gradscope.recorder.weights import Weights
+from gradscope.records import Kind, Layer, Pace
+
+_CERTAIN = Transfer(torch.ones(()))
+"""Of a step that was skipped for sure."""
 
 Log = Literal["gradients", "all"]
 _KINDS: Mapping[Log, Sequence[Kind]] = {
@@ -34,6 +43,7 @@ class Receiver:
     layers: Callable[[Sequence[Layer]], None]
     """Once, in the order of the forward pass, before the first record."""
     record: Callable[[Record], None]
+    skip: Callable[[Skip], None] = lambda skip: None
 
 
 class Watch:
@@ -41,7 +51,7 @@ class Watch:
 
     Per step: `before` (all gradients are there, nothing has moved) and `after` (the weights have moved). Whether a step
     is due is settled at the end of the one before it, so its passes can be looked at; on all other steps the recorder
-    costs one comparison at each end.
+    costs a few comparisons.
     """
 
     def __init__(
@@ -49,53 +59,70 @@ class Watch:
         model: nn.Module,
         optimizer: Optimizer | None,
         *,
-        schedule: Schedule,
+        schedule: Timetable,
         log: Log,
         choice: Choice,
         step: int,
         receiver: Receiver,
     ) -> None:
-        if log not in _KINDS:
-            raise RecorderError(f'log={log!r} is not known; give log="gradients" or log="all"')
-        self._layers = find_layers(model, choice)
-        self._list_weights()
-        self._optimizer = optimizer
-        self._schedule = schedule
+        self._kinds = _kinds_of(log, optimizer)
         self._everything = log == "all"
-        self._kinds = [k for k in _KINDS[log] if optimizer is not None or k is not Kind.UPDATE]
-        self._receiver = receiver
+        self._optimizer, self._schedule, self._receiver = optimizer, schedule, receiver
+        self._layers = find_layers(model, choice)
         self.timer = Timer()
-        self.step = step
-        """The optimiser step in progress."""
-        self._first_step = step
         self._order: Order | None = Order(model)
+        self._weights = Weights(self._layers)
         self._passes = Passes(unwrapped(model), self._layers, self.timer)
         self._gains = Gains(unwrapped(model), self._layers, self.timer)
-        self._is_compiled = any(hasattr(m, "_orig_mod") or m._compiled_call_impl is not None for m in model.modules())
-        self._eager = ExitStack()
+        self._raw = RawGradients(self._weights, self.timer)
+        self._uncompiled = Uncompiled(model)
         self._early: list[Group] = []
         """Measured before the optimiser moved the weights."""
-        self._old: dict[nn.Parameter, Tensor] = {}
-        self._hooks = Hooks()
-        if optimizer is not None:
-            self._hooks.add(optimizer.register_step_pre_hook(Hook(self, Watch._on_step)))
-            self._hooks.add(optimizer.register_step_post_hook(Hook(self, Watch._on_stepped)))
+        self._treated: Raw | None = None
+        """The raw gradients beside those."""
+        self._scaled_by: Tensor | None = None
+        """What gradient scaling multiplied the loss by, while a scaled step is taken."""
+        self._attempt = 0
+        """Of the step in progress: how many were skipped before."""
+        self.step = self._first_step = step
+        """The optimiser step in progress."""
+        self._hooks = self._hook(optimizer)
         compiled()
         self._due = schedule(step)
         self._prepare()
+
+    def _hook(self, optimizer: Optimizer | None) -> Hooks:
+        hooks = Hooks()
+        if optimizer is not None:
+            hooks.add(optimizer.register_step_pre_hook(Hook(self, Watch._on_step)))
+            hooks.add(optimizer.register_step_post_hook(Hook(self, Watch._on_stepped)))
+            scaling.listen(self)
+        return hooks
 
     @property
     def steps_done(self) -> int:
         """Steps since the watch began."""
         return self.step - self._first_step
 
+    @property
+    def pace(self) -> Pace:
+        """How often is recorded at present."""
+        return self._schedule.pace
+
+    @property
+    def was_skipped(self) -> bool:
+        """Whether the last attempt at the step in progress was skipped by gradient scaling."""
+        return self._attempt > 0
+
     def remove(self) -> None:
         """Take every hook away."""
         self._hooks.remove()
+        scaling.forget(self)
         self._passes.disarm()
         self._gains.disarm()
-        self._eager.close()
-        self._old.clear()
+        self._raw.disarm()
+        self._uncompiled.off()
+        self._weights.forget()
         if self._order is not None:
             self._order.forget()
 
@@ -110,13 +137,16 @@ class Watch:
                 "record_step() is for loops without an optimiser; the one given to watch() counts the steps already"
             )
         if self._due:
-            self._look_before_step()
+            with self.timer:
+                self._look_before_step()
         self._end_step()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Record the passes made inside under the step in progress, whatever the schedule says, and take no step."""
-        self._look_at_passes()
+        with self.timer:
+            self._raw.arm()
+            self._look_at_passes()
         yield
         with self.timer:
             self._look_before_step()
@@ -132,70 +162,104 @@ class Watch:
     def _on_stepped(self, optimizer: Optimizer, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         if self._due and _has_closure(arguments, options):
             with self.timer:
-                self._early += self._measure(Kind.GRADIENT, self._gradients())
+                self._look_at_gradients()
         self._end_step()
 
     def _look_before_step(self, *, gradients: bool = True) -> None:
+        self._early = []
         if gradients:  # otherwise the passes are still to come, inside the step
             self._settle_order()
-        self._early = self._measure(Kind.GRADIENT, self._gradients()) if gradients else []
+            self._look_at_gradients()
         if self._everything:
-            self._early += self._measure(Kind.WEIGHT, self._weights)
-            self._keep_old_weights()
+            self._early += groups_of(Kind.WEIGHT, self._weights.now)
+            self._weights.keep()
+
+    def _look_at_gradients(self) -> None:
+        self._early += groups_of(Kind.GRADIENT, self._weights.gradients_for(self._optimizer))
+        self._treated = self._raw.take(self._scale())
 
     def _end_step(self) -> None:
         self._settle_order()
+        overflow = self._overflow()
         if self._due:
             with self.timer:
                 if self._everything and self._optimizer is not None:
-                    self._early += self._measure(Kind.UPDATE, self._updates())
-                self._hand_over(self._passes.disarm())
-        self.step += 1
+                    self._early += groups_of(Kind.UPDATE, self._weights.updates())
+                self._hand_over(self._passes.disarm(), overflow)
+        elif overflow is not None:
+            with self.timer:
+                self._tell_skipped(self._gradients_on_cpu(), overflow)
+        seconds, cost = self.timer.lap()
+        slowed, settled = self._uncompiled.is_on, not is_compiling()
+        self._schedule.note(Lap(seconds=seconds, cost=cost, recorded=self._due, slowed=slowed, settled=settled))
+        self.step, self._attempt = self.step + 1, 0
         self._due = self._schedule(self.step)
         self._prepare()
 
-    def _hand_over(self, seen: Mapping[Watched, Seen]) -> None:
+    def _hand_over(self, seen: Mapping[Watched, Seen], overflow: Transfer | None = None) -> None:
         groups, self._early = self._early, []
-        shares: dict[int, Shares] = {}
-        if self._everything:
-            for index, layer in enumerate(self._layers):
-                if layer in seen:
-                    groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
-                    groups += [Group(Kind.SIGNAL, [index], m) for m in seen[layer].signals]
-                    shares[index] = Shares(seen[layer])
+        shares = {index: Shares(seen[layer]) for index, layer in enumerate(self._layers) if layer in seen}
+        groups += self._groups_of_passes(seen)
+        raw, self._treated = self._treated, None
         told = {(self._layers.index(layer), method): said for (layer, method), said in self._gains.disarm().items()}
-        self._receiver.record(Record(self.step, self._names, self._kinds, groups, shares, told))
+        record = Record(
+            *(self.step, self._names, self._kinds, groups), shares=shares, told=told, raw=raw, overflow=overflow
+        )
+        self._raw.forget()
+        self._receiver.record(record)
+        if overflow is not None:
+            self._receiver.skip(Skip(record=record, attempt=self._attempt, scale=self._scale()))
 
-    def _gradients(self) -> list[tuple[int, Tensor]]:
-        """(layer, gradient) as the optimiser sees it; a fused one is handed scaled gradients and the scale."""
-        found = [(layer, w.grad) for layer, w in self._weights if w.grad is not None]
-        scale = getattr(self._optimizer, "grad_scale", None)
-        return found if scale is None else [(layer, g / scale.to(g.device)) for layer, g in found]
-
-    def _keep_old_weights(self) -> None:
-        """Copies in CPU memory stay from record to record: fresh memory costs more there than the copying."""
-        with torch.no_grad():
-            for _, weight in self._weights:
-                old = self._old.get(weight)
-                if old is not None and old.shape == weight.shape and old.dtype == weight.dtype and weight.is_cpu:
-                    old.copy_(weight)
-                elif weight.requires_grad:
-                    self._old[weight] = weight.detach().clone()
-
-    def _updates(self) -> list[tuple[int, Tensor]]:
-        with torch.no_grad():
-            updates = {w: torch.sub(w, old, out=old) for w, old in self._old.items()}
-        self._old = {w: old for w, old in self._old.items() if w.is_cpu}
-        return [(layer, updates[w]) for layer, w in self._weights if w in updates]
-
-    def _measure(self, kind: Kind, tensors: Sequence[tuple[int, Tensor]]) -> list[Group]:
-        """The tensors of all layers that lie on one device are measured at once."""
-        devices = {t.device for _, t in tensors}
+    def _groups_of_passes(self, seen: Mapping[Watched, Seen]) -> list[Group]:
+        scale = self._scale() if seen else None
         groups = []
-        for device in devices:
-            its = tensors if len(devices) == 1 else [(layer, t) for layer, t in tensors if t.device == device]
-            groups.append(Group(kind, [layer for layer, _ in its], measure([t for _, t in its])))
+        for index, layer in enumerate(self._layers):
+            if layer in seen:
+                groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
+                groups += [Group(Kind.SIGNAL, [index], m, scale) for m in seen[layer].signals]
         return groups
+
+    @contextmanager
+    def scaled_step(self, optimizer: Optimizer, scale: Tensor) -> Iterator[None]:
+        """Within, a GradScaler that multiplied the loss by `scale` hands the step to that optimiser, or skips it."""
+        if optimizer is not self._optimizer or self._scaled_by is not None:  # or somebody has wrapped the wrapper
+            yield
+            return
+        self._scaled_by, before = scale, self.step
+        try:
+            yield
+            if self.step == before:
+                with self.timer:
+                    self._on_skipped()
+        finally:
+            self._scaled_by = None
+
+    def _scale(self) -> Transfer | None:
+        return None if self._scaled_by is None else Transfer(self._scaled_by)
+
+    def _on_skipped(self) -> None:
+        """The scaler skipped the step in progress: what was seen of it only tells where it overflowed."""
+        self._settle_order()
+        groups = [*self._raw.groups, *groups_of(Kind.GRADIENT, self._weights.gradients())]
+        self._tell_skipped(groups + self._groups_of_passes(self._passes.disarm()), _CERTAIN)
+        self._gains.disarm()
+        self._raw.forget()
+        self._attempt += 1
+        self._prepare()
+
+    def _tell_skipped(self, groups: Sequence[Group], overflow: Transfer) -> None:
+        kinds = (Kind.ACTIVATION, Kind.SIGNAL, Kind.RAW_GRADIENT, Kind.GRADIENT)
+        record = Record(self.step, self._names, kinds, groups, overflow=overflow)
+        self._receiver.skip(Skip(record=record, attempt=self._attempt, scale=self._scale()))
+
+    def _overflow(self) -> Transfer | None:
+        """What a GradScaler found, of a fused optimiser that skips the step by itself; None if it is known to be 0."""
+        found = getattr(self._optimizer, "found_inf", None)
+        return None if found is None or (found.is_cpu and not found) else Transfer(found)
+
+    def _gradients_on_cpu(self) -> list[Group]:
+        """Only there it is known before the next step that this one was skipped, and worth a look at its gradients."""
+        return groups_of(Kind.GRADIENT, [(layer, g) for layer, g in self._weights.gradients() if g.is_cpu])
 
     def _settle_order(self) -> None:
         """After the first passes: number the layers in the order of their use, once and for all."""
@@ -203,41 +267,45 @@ class Watch:
             return
         before, self._layers = self._layers, self._order.sort(self._layers)
         place = {layer: index for index, layer in enumerate(self._layers)}
-        for group in self._early:
+        for group in [*self._early, *self._raw.groups]:
             group.layers = [place[before[index]] for index in group.layers]
-        self._list_weights()
+        self._weights.put_in_order(self._layers)
         self._order.forget()
         self._order = None
         self._receiver.layers([layer.record(index) for index, layer in enumerate(self._layers)])
 
-    def _list_weights(self) -> None:
-        self._names = [layer.name for layer in self._layers]
-        self._weights = [(index, w) for index, layer in enumerate(self._layers) for w in layer.weights]
+    @property
+    def _names(self) -> list[str]:
+        return [layer.name for layer in self._layers]
 
     def _prepare(self) -> None:
         """For the step to come."""
-        if self._due and (self._everything or self._gains):
-            self._look_at_passes()
-            return
+        if self._due:
+            with self.timer:
+                self._raw.arm()
+                if self._everything or self._gains:
+                    self._look_at_passes()
+                    return
+        else:
+            self._raw.disarm()
         self._passes.disarm()
         self._gains.disarm()
         if self._order is None:
-            self._eager.close()
+            self._uncompiled.off()
         else:
-            self._run_uncompiled()
+            self._uncompiled.on()
 
     def _look_at_passes(self) -> None:
         if self._everything:
             self._passes.arm()
         self._gains.arm()
-        self._run_uncompiled()
+        self._uncompiled.on()
 
-    def _run_uncompiled(self) -> None:
-        """Until further notice: compiled code does not call hooks that were set after it was compiled."""
-        if self._is_compiled:
-            self._eager.close()
-            stance = torch.compiler.set_stance("force_eager")
-            self._eager.callback(stance.__exit__, None, None, None)
+
+def _kinds_of(log: Log, optimizer: Optimizer | None) -> Sequence[Kind]:
+    if log not in _KINDS:
+        raise RecorderError(f'log={log!r} is not known; give log="gradients" or log="all"')
+    return [k for k in _KINDS[log] if optimizer is not None or k is not Kind.UPDATE]
 
 
 def _has_closure(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> bool:

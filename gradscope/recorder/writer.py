@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from gradscope.errors import StoreError
-from gradscope.records import HEARTBEAT_SECONDS, Batch, Progress
+from gradscope.records import HEARTBEAT_SECONDS, Batch, Pace, Progress
 from gradscope.store import Store, write
 
 ROWS_PER_TRANSACTION = 500
@@ -36,6 +36,15 @@ class Item(Protocol):
         """The rows, or an errand of its own that is run between two transactions."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What recording cost the training so far."""
+
+    recorder_seconds: float = 0.0
+    watched_seconds: float = 0.0
+    pace: Pace | None = None
+
+
 @dataclass(frozen=True)
 class Errand:
     """A call to the store that is not a row, in its place among the rows."""
@@ -51,17 +60,19 @@ class Errand:
 class Writer:
     """One daemon thread for one run. `put` never waits and never raises."""
 
-    def __init__(self, store: Store, run_id: int, progress: Callable[[], Progress], cost: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, run_id: int, progress: Callable[[], Progress], account: Callable[[], Account]
+    ) -> None:
         self.stop_requested = False
         """Somebody asked the run to stop, or deleted it."""
         self.lost_rows = 0
         """Rows that were dropped because the store could not take them in time."""
         self._store, self._run_id = store, run_id
-        self._progress, self._cost = progress, cost
+        self._progress, self._account = progress, account
         self._items: deque[Item] = deque()
         self._ready: deque[Batch | Callable[[], None]] = deque()
         self._waiting = 0
-        self._reported_lost, self._reported_cost = 0, 0.0
+        self._reported_lost, self._reported = 0, Account()
         self._last_written = 0.0
         self._deleted = self._warned = self._closing = False
         self._changed = threading.Condition()
@@ -105,7 +116,10 @@ class Writer:
         while self._items:
             item = self._items.popleft()
             try:
-                self._ready.append(item.resolve())
+                ready = item.resolve()
+                self._ready.append(ready)
+                if isinstance(ready, Batch):
+                    self._correct(ready.n_rows - item.n_rows)
             except Exception:  # whatever it is, the training must go on
                 _log.exception("%d rows of run %d could not be prepared for the store", item.n_rows, self._run_id)
                 self._lose(item.n_rows)
@@ -155,20 +169,27 @@ class Writer:
             self.lost_rows += rows if self._deleted else 0
 
     def _send(self, batch: Batch) -> None:
-        lost, cost = self.lost_rows, self._cost()
+        lost, account, reported = self.lost_rows, self._account(), self._reported
         whole = replace(
             batch,
             progress=self._progress(),
             lost_rows=lost - self._reported_lost,
-            recorder_seconds=cost - self._reported_cost,
+            recorder_seconds=account.recorder_seconds - reported.recorder_seconds,
+            watched_seconds=account.watched_seconds - reported.watched_seconds,
+            pace=account.pace,
         )
         wishes = write.append(self._store, self._run_id, whole)
         self._last_written = time.monotonic()
-        self._reported_lost, self._reported_cost = lost, cost
+        self._reported_lost, self._reported = lost, account
         self.stop_requested = self.stop_requested or wishes.stop
         if wishes.deleted and not self._deleted:
             self._deleted = True
             _log.warning("run %d was deleted from %s; nothing more of it is recorded", self._run_id, self._store.shown)
+
+    def _correct(self, more: int) -> None:
+        """An item has turned out to take so many rows more, or fewer, than it said."""
+        with self._changed:
+            self._waiting += more
 
     def _lose(self, rows: int) -> None:
         with self._changed:

@@ -130,9 +130,9 @@ def _fields_of(cls: type[Settings]) -> list[str]:
 
 
 def _widget(name: str, field: FieldInfo, first: Any, key: str) -> Any:  # Any: the field's value
-    inner, optional = _without_none(field.annotation)
+    inner, as_text = _simple(field.annotation)
     label, text = name.replace("_", " "), field.description
-    if optional or get_origin(inner) is tuple:
+    if as_text or get_origin(inner) is tuple:
         return _text(label, inner, first, key, text)
     if get_origin(inner) is Literal:
         options = list(get_args(inner))
@@ -140,10 +140,10 @@ def _widget(name: str, field: FieldInfo, first: Any, key: str) -> Any:  # Any: t
     return _WIDGETS[inner](label, field, first, key, text)
 
 
-def _without_none(annotation: Any) -> tuple[Any, bool]:  # Any: a type as written
+def _simple(annotation: Any) -> tuple[Any, bool]:  # Any: a type as written
+    """The type, or the first of several, and whether it takes a text because there are several, or nothing at all."""
     if get_origin(annotation) in {Union, types.UnionType}:
-        left = [a for a in get_args(annotation) if a is not type(None)]
-        return left[0], len(left) < len(get_args(annotation))
+        return next(a for a in get_args(annotation) if a is not type(None)), True
     return annotation, False
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from gradscope import jobs
+from gradscope.analysis import recording
 from gradscope.analysis.wording import plain
 from gradscope.errors import GradScopeError
 from gradscope.records import Run, Status
-from gradscope.store import Store, write
+from gradscope.store import Store, read, write
 from pages.frame import choice
 
 
@@ -93,6 +94,8 @@ def _details(store: Store, run: Run) -> None:
         if run.error:
             st.warning(plain(_what_happened(run)), icon=":material/error:")
         st.caption(plain(_origin(run)))
+        if recorded := _recorded(store, run):
+            st.caption(plain(recorded))
         with st.expander("Log", icon=":material/terminal:", expanded=run.status is Status.FAILED):
             log = jobs.log_tail(store, run.id)
             st.code(log or "This run has printed nothing.", language=None, height=260)
@@ -114,6 +117,13 @@ def _what_happened(run: Run) -> str:
         layer = f" of {first.layer}" if first.layer else ""
         where = f" The first value that is not finite: the {first.kind}{layer} at step {first.step}."
     return f"{run.status.value.capitalize()}: {(run.error or '').rstrip('.')}.{where}"
+
+
+def _recorded(store: Store, run: Run) -> str:
+    """What recording cost and what is missing in it."""
+    skipped = recording.skipped(read.skipped_steps(store, [run.id]))
+    said = " · ".join(part for part in (recording.cost(run), skipped, recording.lost(run)) if part)
+    return said[:1].upper() + said[1:]
 
 
 def _origin(run: Run) -> str:

@@ -13,7 +13,7 @@ import gradscope
 from gradscope.errors import RecorderError
 from gradscope.recorder import current
 from gradscope.recorder.session import Session
-from gradscope.records import NonFinite, Results, Status
+from gradscope.records import Kind, NonFinite, Pace, Results, Status
 from gradscope.store import open_store, read, write
 
 
@@ -171,6 +171,62 @@ def test_steps_of_a_loop_that_logs_before_its_step(path):
             loss.backward()
             optimizer.step()
     assert gradscope.open(path).run(run.id).metrics().step.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("mode", ["enabled", "disabled"])
+def test_the_step_is_public_and_the_same_in_a_disabled_session(path, mode):
+    with gradscope.init(store=path, mode=mode) as run:
+        seen = [run.step]
+        run.log({"x": 1.0})
+        seen.append(run.step)
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        run.watch(model, optimizer, step=5)
+        for _ in range(2):
+            seen.append(run.step)
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+        seen.append(run.step)
+        run.unwatch()
+        optimizer.step()
+        run.log({"x": 1.0})
+        seen.append(run.step)
+        run.watch(model)
+        run.record_step()
+        seen.append(run.step)
+    assert seen == [0, 1, 5, 6, 7, 7, 1]
+    assert run.step == 1
+
+
+def test_what_recording_cost_and_how_often_it_was_done_are_on_the_run(path):
+    with gradscope.init(store=path) as run:
+        train(run, 40, every="auto")
+    info = stored(path, run)
+    assert info.pace.record_budget == 0.02
+    assert info.pace.record_every in [2**k for k in range(20)]
+    assert 0 < info.recorder_seconds < info.watched_seconds
+    recorded = gradscope.open(path).run(run.id).layer_stats([Kind.GRADIENT]).step.unique()
+    assert {0, 1, 2, 4, 8, 16, 32} <= {*recorded}
+
+
+@pytest.mark.parametrize(
+    ("options", "pace"), [({"every": 3}, Pace(record_every=3)), ({"every": [0]}, Pace()), ({"every": bool}, Pace())]
+)
+def test_a_fixed_schedule_says_how_often_if_it_can(path, options, pace):
+    with gradscope.init(store=path) as run:
+        train(run, 2, **options)
+    assert stored(path, run).pace == pace
+
+
+def test_times_add_up_over_several_watches(path):
+    with gradscope.init(store=path) as run:
+        train(run, 2)
+        run.unwatch()
+        first = run.recorder_seconds
+        train(run, 2)
+        run.unwatch()
+        assert run.recorder_seconds > first > 0
+    assert stored(path, run).recorder_seconds == pytest.approx(run.recorder_seconds)
 
 
 def test_without_a_watched_model_each_call_is_a_step_and_an_explicit_step_wins(path):

@@ -5,8 +5,8 @@ from torch import nn
 from watching import mlp, pictures, sgd, step, trace_of, watch
 
 from gradscope.errors import RecorderError
-from gradscope.recorder.schedule import every_steps, on_steps, schedule_of
-from gradscope.records import Kind
+from gradscope.recorder.schedule import every_steps, on_steps, timetable
+from gradscope.records import Kind, Pace
 
 
 def test_records_are_dense_early_and_regular_later():
@@ -16,15 +16,21 @@ def test_records_are_dense_early_and_regular_later():
 
 
 def test_a_schedule_may_be_steps_or_a_function():
-    assert [s for s in range(9) if schedule_of([3, 5])(s)] == [3, 5]
+    assert [s for s in range(9) if timetable([3, 5])(s)] == [3, 5]
     assert [s for s in range(9) if on_steps({2})(s)] == [2]
-    assert schedule_of(lambda s: s == 7)(7)
+    assert timetable(lambda s: s == 7)(7)
 
 
-@pytest.mark.parametrize("every", [0, -1, 2.5, True])
-def test_a_schedule_of_no_steps_is_refused(every):
+@pytest.mark.parametrize("every", [0, -1, 2.5, True, "often"])
+def test_a_timetable_no_steps_is_refused(every):
     with pytest.raises(RecorderError, match="whole number from 1 on"):
-        schedule_of(every)
+        timetable(every)
+
+
+def test_a_budget_needs_an_interval_that_can_adapt():
+    assert timetable("auto", budget=0.1).pace == Pace(record_every=16, record_budget=0.1)
+    with pytest.raises(RecorderError, match='counts with every="auto" only, and every=10 was given'):
+        timetable(10, budget=0.1)
 
 
 @pytest.mark.parametrize("layers", [r"^[24]$", lambda name, module: name in "24"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradscope.recorder.schedule import schedule_of
+from gradscope.recorder.schedule import timetable
 from gradscope.recorder.watch import Receiver, Watch
 
 
@@ -12,7 +12,7 @@ class Notebook:
     """Keeps what a watch hands over; the receiver a session would be."""
 
     def __init__(self):
-        self.layers, self.records = [], []
+        self.layers, self.records, self.skips = [], [], []
 
     @property
     def names(self):
@@ -29,8 +29,8 @@ class Notebook:
 
 def watch(model, optimizer=None, *, every=1, log="all", layers=None, step=0):
     notebook = Notebook()
-    receiver = Receiver(layers=notebook.layers.extend, record=notebook.records.append)
-    made = Watch(model, optimizer, schedule=schedule_of(every), log=log, choice=layers, step=step, receiver=receiver)
+    receiver = Receiver(layers=notebook.layers.extend, record=notebook.records.append, skip=notebook.skips.append)
+    made = Watch(model, optimizer, schedule=timetable(every), log=log, choice=layers, step=step, receiver=receiver)
     return made, notebook
 
 

@@ -121,6 +121,7 @@ def lived_in(store, new_run, stats):
         rows = tuple(stats(step, layer, rms=10.0**-layer, histogram=blob) for layer in range(3))
         metrics = (Metric(name="val_accuracy", step=step, value=0.5), Metric(name="train_loss", step=step, value=None))
         update = (stats(step, 0, Kind.UPDATE, rms=0.001), stats(step, 0, Kind.WEIGHT, rms=1.0))
+        update += (stats(step, 0, Kind.RAW_GRADIENT, rms=2.0),)
         gains = (Gain(step=step, layer=1, method="pseudo_norm", gain=1.5, share_above_one=0.32),)
         skipped = (SkippedStep(step=step, layer=2, kind="gradient", scale=65536.0),)
         write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped))
