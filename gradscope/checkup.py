@@ -17,6 +17,7 @@ from gradscope.analysis.findings import Finding, Tables, Thresholds, diagnose, i
 from gradscope.analysis.findings.tables import total_gain
 from gradscope.errors import RecorderError
 from gradscope.recorder.record import Record
+from gradscope.recorder.schedule import timetable
 from gradscope.recorder.watch import Receiver, Watch
 from gradscope.records import Kind, Layer
 
@@ -90,7 +91,7 @@ def _one_step(
 ) -> Mapping[str, float]:  # Any: as above
     """Train for a step under the recorder's eyes; the loss and, where it is known, the accuracy."""
     receiver = Receiver(layers=seen.take_layers, record=seen.take_record)
-    watch = Watch(model, optimizer, schedule=lambda step: True, log="all", choice=None, step=0, receiver=receiver)
+    watch = Watch(model, optimizer, schedule=timetable(1), log="all", choice=None, step=0, receiver=receiver)
     try:
         model.zero_grad(set_to_none=True)
         loss, metrics = _loss(model, batch, objective)
