@@ -20,6 +20,12 @@ navigation = st.navigation(
         ],
         "Observe": [
             st.Page(
+                "pages/observe/0_Diagnosis.py",
+                title="Diagnosis",
+                icon=":material/stethoscope:",
+                url_path="diagnosis",
+            ),
+            st.Page(
                 "pages/observe/1_Gradient_decay.py",
                 title="Gradient decay",
                 icon=":material/trending_down:",

@@ -43,7 +43,7 @@ def told(store: Store, name: str) -> dict[str, Finding]:
 def test_sigmoid_is_told_as_vanishing_with_its_layers_and_factor(demo: Store) -> None:
     seen = told(demo, "sigmoid")["vanishing_gradient"]
     assert seen.severity is Severity.CRITICAL
-    assert "from hidden.5.layer down to hidden.0.layer" in seen.text
+    assert "from hidden.5 down to hidden.0" in seen.text
     assert "\N{MULTIPLICATION SIGN}0.2" in seen.text
     assert seen.since == 0
 
@@ -79,7 +79,7 @@ def doctor(store: Store, *arguments: str) -> tuple[int, str]:
 def test_the_command_says_what_is_wrong_and_ends_with_1(demo: Store) -> None:
     code, text = doctor(demo, "1")
     assert code == 1
-    assert text.startswith("run 1 (sigmoid): The gradient vanishes from hidden.5.layer down to hidden.0.layer: ")
+    assert text.startswith("run 1 (sigmoid): The gradient vanishes from hidden.5 down to hidden.0: ")
     assert "vanishing_gradient, critical, since step 0, " in text
     assert "- ReLU with He initialisation: --set model.activation=relu" in text
 

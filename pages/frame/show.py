@@ -16,7 +16,9 @@ from pages.frame import choice
 
 RUNS = "pages/runs/1_Runs.py"
 LAUNCH = "pages/runs/2_Launch.py"
+DECAY = "pages/observe/1_Gradient_decay.py"
 LAYERS = "pages/observe/2_Layers_over_time.py"
+CURVES = "pages/observe/3_Learning_curves.py"
 
 
 def header(title: str, question: str | None) -> None:

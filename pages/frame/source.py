@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,9 @@ from gradscope.errors import StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
 from gradscope.store import Store, open_store, read, read_robustness
+
+if TYPE_CHECKING:
+    from gradscope.analysis.findings import Tables
 
 Key = tuple[object, ...]
 
@@ -106,3 +109,21 @@ def _area(store: Store, run_id: int, how: Sequence[Sequence[Any]]) -> Interval |
     if len({images for *_, images in how}) != 1:
         return None
     return area([read_robustness.right_counts(store, run_id, *each) for each in how])
+
+
+def tables(store: Store, run: Run) -> "Tables":
+    """See gradscope.diagnosis.tables_of."""
+    from gradscope.diagnosis import tables_of  # with the settings classes, which no other page needs
+
+    return _cached(tables_of, store, "tables", _key(store, [run]), run)
+
+
+def health(store: Store, run: Run) -> pd.DataFrame:
+    """See gradscope.analysis.findings.health.health."""
+    return _cached(_health, store, "health", _key(store, [run]), run)
+
+
+def _health(store: Store, run: Run) -> pd.DataFrame:
+    from gradscope.analysis.findings.health import health as health_of
+
+    return health_of(tables(store, run))

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import LAYERS, decaying, healthy, never_learning, scaled
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted import LAYERS, STEPS, decaying, healthy, never_learning, scaled
 
 from gradscope.analysis.findings import EXPLAINED_BY, Severity, Tables, diagnose, is_healthy, verdict
 from gradscope.analysis.findings.remedies import ADVICE, REMEDIES, settings_of
@@ -63,9 +65,9 @@ def test_a_loop_of_somebodys_own_gets_advice_only() -> None:
 def test_every_preset_can_take_some_remedy_against_every_finding_that_has_settings(preset: str) -> None:
     config = PRESETS[preset].config
     for name, choices in REMEDIES.items():
-        for title, settings in choices(config):
+        for title, changes in choices(config):
             assert title, name
-            assert all("." in path for path in settings)
+            assert all("." in path for path in changes)
 
 
 def test_names_in_the_tables_of_causes_and_remedies_are_names_of_findings() -> None:
@@ -80,3 +82,34 @@ def test_a_finding_is_plain_values_for_programs() -> None:
     assert told["name"] == "vanishing_gradient"
     assert told["severity"] == "critical"
     assert told["evidence"] == {"page": "Gradient decay", "step": 0, "layer": 0, "kind": "signal"}
+
+
+ODD = (0.0, np.nan, np.inf, -1.0, 1e-300, 1e300)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.5, 1.0]), until=st.sampled_from(STEPS.tolist()))
+def test_no_odd_value_breaks_a_diagnosis(seed: int, share: float, until: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def spoiled(values: np.ndarray) -> np.ndarray:
+        return np.where(random.random(values.shape) < share, random.choice(ODD, values.shape), values)
+
+    tables = healthy()
+    grids = {
+        kind: replace(
+            grid,
+            **{name: spoiled(getattr(grid, name)) for name in ("rms", "max_abs", "zeros", "saturated", "dead")},
+            n=np.where(random.random(grid.n.shape) < share, 0.0, grid.n),
+            nonfinite=np.where(random.random(grid.n.shape) < share / 2, 1.0, 0.0),
+        )
+        for kind, grid in tables.grids.items()
+        if random.random() < 0.8
+    }
+    curves = {name: replace(c, values=spoiled(c.values)) for name, c in tables.curves.items() if random.random() < 0.8}
+    odd = replace(tables, grids=grids, curves=curves)
+    for finding in diagnose(odd.until(until)):
+        assert 0 <= finding.confidence <= 1
+        assert finding.since <= max(odd.last_step, 0)
+        assert all(0 <= layer < LAYERS for layer in finding.layers)
+        assert finding.text.endswith(".")

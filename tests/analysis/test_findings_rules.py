@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from planted import BATCH, CLASSES, LAYERS, STEPS, curve, decaying, healthy, never_learning, scaled, with_curves
 
-from gradscope.analysis.findings import RULES, Finding, Severity, Tables, Thresholds, diagnose, is_healthy, verdict
+from gradscope.analysis.findings import (
+    Finding,
+    Severity,
+    Tables,
+    Thresholds,
+    diagnose,
+    every_finding,
+    is_healthy,
+    verdict,
+)
 from gradscope.analysis.findings.tables import Curve
 from gradscope.errors import ConfigError
 from gradscope.records import Kind, NonFinite, Status
@@ -16,12 +25,11 @@ SHAPE = (len(STEPS), LAYERS)
 
 def found(tables: Tables, name: str, limits: Thresholds | None = None) -> Finding:
     """The finding of that name, by the rules alone."""
-    told = [f for rule in RULES for f in rule(tables, limits or Thresholds())]
-    return next(f for f in told if f.name == name)
+    return next(f for f in every_finding(tables, limits) if f.name == name)
 
 
 def names(tables: Tables) -> set[str]:
-    return {f.name for rule in RULES for f in rule(tables, Thresholds())}
+    return {f.name for f in every_finding(tables)}
 
 
 def at(tables: Tables, kind: Kind, column: str, value: float, *layers: int) -> Tables:

@@ -24,6 +24,7 @@ PATIENCE_SECONDS = 60.0
 PAGES = {
     "Runs": "",
     "Launch": "launch",
+    "Diagnosis": "diagnosis",
     "Gradient decay": "gradient_decay",
     "Layers over time": "layers_over_time",
     "Learning curves": "learning_curves",

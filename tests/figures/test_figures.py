@@ -17,6 +17,7 @@ from gradscope.figures.histograms import histogram_bars, histogram_lines, histog
 from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.learning import learning_curve
+from gradscope.figures.network_strip import network_strip
 from gradscope.figures.papers import reproduction
 from gradscope.figures.pseudo_norm import layer_gains, layer_shares, map_cells, scale_map
 from gradscope.figures.style import styles
@@ -67,6 +68,9 @@ REPRODUCED = pd.DataFrame(
     {"title": ["a", "b"], "published": [0.8, np.nan], "mean": [0.7, np.nan], "deviation": [0.02, np.nan]}
 )
 SEEDS = pd.DataFrame({"title": ["a", "a"], "seed": [0, 1], "accuracy": [0.69, 0.71]})
+STRIP = pd.DataFrame(
+    {"step": [0, 0, 10, 10], "layer": [0, 1, 0, 1], "name": ["a", "b", "a", "b"], "n_weights": [900, 100, 900, 100]}
+).assign(health=["warning", "healthy", "critical", "note"], why=["dead units", "", "dead units", "frozen"])
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
@@ -92,6 +96,8 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "layer_gains": lambda: layer_gains(GAINS, 160),
     "layer_shares": lambda: layer_shares(GAINS, 160),
     "scale_map": lambda: scale_map(SCALES, "plain", 260, legend=True),
+    "network_strip": lambda: network_strip(STRIP, layer=1),
+    "network_strip_empty": lambda: network_strip(STRIP.head(0)),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 

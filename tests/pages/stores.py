@@ -29,6 +29,7 @@ from gradscope.store import Store, open_store, write
 PAGES = {
     "Runs": "pages/runs/1_Runs.py",
     "Launch": "pages/runs/2_Launch.py",
+    "Diagnosis": "pages/observe/0_Diagnosis.py",
     "Gradient decay": "pages/observe/1_Gradient_decay.py",
     "Layers over time": "pages/observe/2_Layers_over_time.py",
     "Learning curves": "pages/observe/3_Learning_curves.py",

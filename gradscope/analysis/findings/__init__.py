@@ -5,8 +5,11 @@ for finding in diagnose(tables):
     print(finding.text)
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from gradscope.analysis.findings import course, finite, flow, setup, treatment, units, updates
 from gradscope.analysis.findings.finding import Evidence, Finding, Remedy, Severity
@@ -80,13 +83,21 @@ def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
         tables: of one run.
         limits: where findings begin; the default ones were chosen on labelled trainings.
     """
-    chosen = limits or Thresholds()
-    found = [finding for rule in RULES for finding in rule(tables, chosen)]
-    seen = {f.name for f in found if f.severity is not Severity.NOTE}
+    found = every_finding(tables, limits)
+    seen = {f.name for f in found if f.severity is not Severity.NOTE and f.until is None}
     config = settings_of(tables.config)
     causes = [f for f in found if not EXPLAINED_BY.get(f.name, frozenset()) & seen]
     told = [replace(f, remedies=remedies_for(f, config)) for f in causes]
     return sorted(told, key=lambda f: (f.until is not None, -f.severity.rank, -f.confidence, f.since))
+
+
+def every_finding(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
+    """What each rule finds, in the order of the rules, causes and consequences alike."""
+    chosen = limits or Thresholds()
+    # a layer that was never measured has no median, and numbers near the end of float64 overflow: both are answers here
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return [finding for rule in RULES for finding in rule(tables, chosen)]
 
 
 def is_healthy(findings: list[Finding]) -> bool:
@@ -102,6 +113,7 @@ def verdict(findings: list[Finding], tables: Tables) -> str:
     if worrying:
         others = len(worrying) - 1
         more = "" if not others else f" And {others} more finding{'s' if others > 1 else ''}."
-        return worrying[0].text + more
+        until = worrying[0].until
+        return (f"Until step {until}: " if until is not None else "") + worrying[0].text + more
     notes = " ".join(f.text for f in findings[:1])
     return f"Healthy as far as recorded, up to step {tables.last_step}.{' ' + notes if notes else ''}"

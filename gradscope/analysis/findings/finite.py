@@ -18,8 +18,9 @@ def nonfinite(tables: Tables, limits: Thresholds) -> list[Finding]:
     first = _first(tables)
     if first is None:
         return []
-    layer = tables.names.index(first.layer) if first.layer in tables.names else None
-    place = f"the {first.kind} of {first.layer}" if first.layer else f"the {first.kind}"
+    layer = tables.index_of(first.layer)
+    name = first.layer if layer is None else tables.names[layer]
+    place = f"the {first.kind} of {name}" if name else f"the {first.kind}"
     early = ", before anything was learned" if first.step == 0 else ""
     text = f"The first value that is not finite is in {place} at step {first.step}{early}."
     began = since(first.step)
@@ -56,7 +57,7 @@ def _in_grid(tables: Tables, kind: Kind) -> NonFinite | None:
     layers = np.flatnonzero(grid.nonfinite[row] > 0)
     # forward values spread towards the output, backward ones towards the input
     layer = int(layers.min() if kind in (Kind.ACTIVATION, Kind.WEIGHT) else layers.max())
-    return NonFinite(step=int(grid.steps[row]), layer=tables.names[layer], kind=str(kind))
+    return NonFinite(step=int(grid.steps[row]), layer=(tables.full_names or tables.names)[layer], kind=str(kind))
 
 
 _WARM_UP = 20

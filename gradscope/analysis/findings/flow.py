@@ -1,6 +1,5 @@
 """Does the error reach the first layer, and the picture the last? Vanishing, exploding and dying over depth."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +46,7 @@ def rise(grid: Grid) -> Numbers:
     """
     logs = grid.log_rms[:, hidden(grid)]
     width = min(_ENDS, max(1, logs.shape[1] // 2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a step at which no layer has a value has none here either
-        return np.asarray(np.nanmedian(logs[:, -width:], axis=1) - np.nanmedian(logs[:, :width], axis=1))
+    return np.asarray(np.nanmedian(logs[:, -width:], axis=1) - np.nanmedian(logs[:, :width], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +58,7 @@ class _Profile:
 
     @classmethod
     def of(cls, grid: Grid, held: Spell) -> "_Profile":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a layer that was never measured
-            logs = np.nanmedian(grid.log_rms[held.first : held.last + 1], axis=0)
+        logs = np.nanmedian(grid.log_rms[held.first : held.last + 1], axis=0)
         known = np.flatnonzero(np.isfinite(logs) & hidden(grid))
         return cls(layers=known, logs=logs[known])
 
@@ -121,9 +116,7 @@ def _moves_alike(tables: Tables, limits: Thresholds, held: Spell) -> bool:
     ratio = tables.update_ratio
     if ratio is None or len(ratio) <= held.first:
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a frozen layer is never updated
-        middle = np.nanmedian(ratio.rms[held.first : held.last + 1], axis=0)
+    middle = np.nanmedian(ratio.rms[held.first : held.last + 1], axis=0)
     known = middle[np.isfinite(middle)]
     if known.size < FEWEST_LAYERS:
         return False
@@ -157,9 +150,7 @@ def _torn(tables: Tables, grid: Grid, limits: Thresholds) -> Flags:
     ratio = tables.update_ratio
     if ratio is None or len(ratio) != len(grid):
         return np.ones(len(grid), dtype=bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a step at which no ratio is known
-        return np.asarray(~(np.nanmax(ratio.rms[:, :_ENDS], axis=1) < limits.largest_update / 3))
+    return np.asarray(~(np.nanmax(ratio.rms[:, :_ENDS], axis=1) < limits.largest_update / 3))
 
 
 def dying(tables: Tables, limits: Thresholds) -> list[Finding]:

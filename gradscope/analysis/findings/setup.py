@@ -29,7 +29,7 @@ def input_scale(tables: Tables, limits: Thresholds) -> list[Finding]:
         return []
     fan_in = math.prod(tables.shapes[0][1:])
     size = float(activation.rms[0, 0] / (weight.rms[0, 0] * math.sqrt(fan_in))) if weight.rms[0, 0] > 0 else math.nan
-    if math.isnan(size) or limits.smallest_input <= size <= limits.largest_input:
+    if not 0 < size < math.inf or limits.smallest_input <= size <= limits.largest_input:
         return []
     text = (
         f"The inputs are not normalised: what goes into {tables.names[0]} has an RMS of about {significant(size)}, "

@@ -15,7 +15,7 @@ RECENT = 5
 NOW_SHARE = 0.6
 """Of the recent records, that say yes."""
 
-LASTING_SHARE = 0.25
+LASTING_SHARE = 0.2
 """Of the training's steps: what held so long and is over now is still told."""
 
 
@@ -67,7 +67,7 @@ class Spell:
             layers=tuple(layers),
             since=self.since,
             until=self.until,
-            confidence=round(self.share * (1 - 0.5 / max(margin, 1.0) ** 2), 2),
+            confidence=round(self.share * (1 - 0.5 / min(max(margin, 1.0), 100.0) ** 2), 2),
             evidence=Evidence(page=page, step=self.since, layer=at, kind=kind),
         )
 

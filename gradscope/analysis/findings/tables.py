@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gradscope.analysis.labels import short_names
 from gradscope.records import Kind, NonFinite, Status
 
 Numbers = NDArray[np.float64]
@@ -102,7 +103,9 @@ class Tables:
     """Everything the rules may look at."""
 
     names: tuple[str, ...]
-    """Of the L layers, from the input."""
+    """Of the L layers, from the input, each as short as it is still its own."""
+    full_names: tuple[str, ...] = ()
+    """The same as they are in the model."""
     shapes: tuple[tuple[int, ...], ...]
     types: tuple[str, ...]
     n_weights: Numbers
@@ -125,8 +128,10 @@ class Tables:
     ) -> Self:  # Any: the other fields, as they are
         """From what `gradscope.store.read` gives for one run: layers, layer_map of each kind, metrics."""
         known = layers.sort_values("layer")
+        short = short_names(list(known["name"]))
         return cls(
-            names=tuple(known["name"]),
+            names=tuple(short[name] for name in known["name"]),
+            full_names=tuple(known["name"]),
             shapes=tuple(tuple(shape) for shape in known["shape"]),
             types=tuple(known["type"]),
             n_weights=known["n_weights"].to_numpy(dtype=np.float64),
@@ -151,6 +156,11 @@ class Tables:
             nonfinite=seen,
             status=self.status if step >= self.last_step else Status.RUNNING,
         )
+
+    def index_of(self, name: str | None) -> int | None:
+        """Of a layer by its name in the model; None if there is none of that name."""
+        names = self.full_names or self.names
+        return names.index(name) if name in names else None
 
     @property
     def n_layers(self) -> int:

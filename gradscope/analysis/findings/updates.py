@@ -1,7 +1,5 @@
 """Do the weights move? Updates too small, too large, and layers that get no gradient at all."""
 
-import warnings
-
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
@@ -28,9 +26,7 @@ def typical_ratio(ratio: Grid) -> Numbers:
 
 
 def _medians(values: Numbers, axis: int) -> Numbers:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nothing known has no median
-        return np.asarray(np.nanmedian(values, axis=axis))
+    return np.asarray(np.nanmedian(values, axis=axis))
 
 
 def converged(tables: Tables, steps: Steps) -> Flags:
@@ -114,8 +110,7 @@ def _over(ratio: Grid, held: Spell, limit: float) -> list[int]:
 def _growth(weight: Grid, horizon: int) -> float:
     """Median over the layers of the weights' RMS after a tenth of the training over that at the start; NaN: unknown."""
     early = int(np.searchsorted(weight.steps, max(0.1 * horizon, 1), side="right")) - 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factors = np.where(weight.rms[0] > 0, weight.rms[max(early, 0)] / weight.rms[0], np.nan)
+    factors = np.where(weight.rms[0] > 0, weight.rms[max(early, 0)] / weight.rms[0], np.nan)
     return float(np.nanmedian(factors)) if np.isfinite(factors).any() else float("nan")
 
 

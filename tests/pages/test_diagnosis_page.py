@@ -1,0 +1,79 @@
+import json
+from collections.abc import Callable
+
+import pytest
+from stores import STORIES, add, fill
+from streamlit.testing.v1 import AppTest
+
+from gradscope.records import Status
+from gradscope.store import Store, read
+
+Page = Callable[..., AppTest]
+BY_NAME = {story.name: story for story in STORIES}
+STEPS = [0, 1, 2, 4, 8, *range(10, 60, 10)]
+
+
+def texts(test: AppTest) -> str:
+    return " ".join(str(e.value) for e in test.get("markdown"))
+
+
+def titles(test: AppTest) -> list[str]:
+    return [json.loads(chart.proto.spec)["title"]["text"] for chart in test.get("vega_lite_chart")]
+
+
+def test_the_verdict_names_what_vanishes_and_where(store: Store, page: Page) -> None:
+    add(store, BY_NAME["sigmoid"], STEPS)
+    test = page("Diagnosis")
+    assert "#### The gradient vanishes from fc6 down to fc1: \N{MULTIPLICATION SIGN}0.21" in texts(test)
+    assert ":material/error: critical" in texts(test)
+    assert titles(test)[:2] == ["Health of each layer over the training", "Signal of every layer"]
+    assert test.expander[0].label.startswith("✕ **vanishing gradient** since step 0")
+
+
+def test_a_healthy_run_is_told_healthy(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], STEPS)
+    test = page("Diagnosis")
+    assert "#### Healthy as far as recorded, up to step 50." in texts(test)
+    assert titles(test) == ["Health of each layer over the training"]
+
+
+def test_a_run_that_diverged_is_told_with_the_layer_of_its_first_bad_value(store: Store, page: Page) -> None:
+    add(store, BY_NAME["exploded"], [0, 1, 2, 180, 190])
+    assert "The first value that is not finite is in the gradient of fc7 at step 180" in texts(page("Diagnosis"))
+
+
+def test_a_run_without_records_says_that_there_is_nothing_yet(store: Store, page: Page) -> None:
+    add(store, BY_NAME["waiting"])
+    test = page("Diagnosis")
+    assert "#### Nothing is recorded yet." in texts(test)
+    assert titles(test) == []
+
+
+def test_the_address_says_which_run_is_diagnosed_also_one_that_is_not_shown(store: Store, app: Page) -> None:
+    fill(store, 6, STEPS)
+    test = app("Diagnosis", of="1 sigmoid")
+    assert not test.exception
+    assert test.selectbox(key="of").value == 1
+    assert "The gradient vanishes" in texts(test)
+    assert len(test.dataframe[0].value) == 4
+
+
+def test_a_remedy_is_launched_with_one_press(store: Store, page: Page) -> None:
+    add(store, BY_NAME["sigmoid"], STEPS)
+    test = page("Diagnosis")
+    button = test.button(key="launch_vanishing_gradient_0")
+    assert button.label == "ReLU with He initialisation"
+    button.click().run()
+    assert not test.exception
+    started = read.runs(store)[0]
+    assert (started.name, started.status) == ("sigmoid, ReLU with He initialisation", Status.QUEUED)
+    assert started.config["model"]["activation"] == "relu"
+    assert "Run 2 is queued" in test.success[0].value
+
+
+@pytest.mark.parametrize("name", ["my own loop", "dead", "live"])
+def test_findings_of_every_kind_are_drawn(store: Store, page: Page, name: str) -> None:
+    add(store, BY_NAME[name], STEPS)
+    test = page("Diagnosis")
+    assert not test.exception
+    assert not test.error
