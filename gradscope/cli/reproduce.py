@@ -11,8 +11,11 @@ from gradscope.cli.app import StoreOption, app, complain, open_named
 from gradscope.cli.tasks import perform_here
 from gradscope.cli.training import train_here
 from gradscope.errors import ConfigError, StoreError
+from gradscope.paths import is_url, store_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradscope.records import Run, Status
     from gradscope.reproduce.group import Group, Item
     from gradscope.store import Store
@@ -42,8 +45,9 @@ def reproduce(
 ) -> None:
     """Run a paper's experiments again, as a group of runs; given again, it goes on where it was.
 
-    Exits with 0 when all are done, 1 when a run failed, 4 when it was stopped.
+    Exits with 0 when nothing failed, 1 when a run failed, 4 when one was stopped.
     """
+    from gradscope import jobs
     from gradscope.reproduce.group import find_group
     from gradscope.reproduce.papers import chosen, paper_of
     from gradscope.reproduce.scales import scale_of
@@ -55,13 +59,17 @@ def reproduce(
     def found() -> "Group":
         return find_group(opened, about, size, experiments, range(seeds), data_folder)
 
+    if opened:
+        jobs.reap(opened)  # what was killed is to be gone on with
     _tell_plan(found(), _earlier(opened), in_background=queue)
     if report:
         _report(report, opened, found())
-    elif not dry_run and opened:
-        _start(opened, found(), queue)
-        if not queue:
-            _tell_results(found())
+    elif opened and not dry_run:
+        _refuse_without_data(found())
+        if queue:
+            _queue(opened, found())
+        else:
+            _work_here(opened, found)
 
 
 def _store(name: str | None, *, create: bool) -> "Store | None":
@@ -69,7 +77,7 @@ def _store(name: str | None, *, create: bool) -> "Store | None":
     try:
         return open_named(name, create=create)
     except StoreError:
-        if create or Path(name or "").exists():
+        if create or is_url(store_name(name)) or Path(store_name(name)).exists():
             raise
         return None
 
@@ -107,55 +115,50 @@ def _report(path: Path, store: "Store | None", group: "Group") -> None:
     typer.echo(f"the figures are in {path}")
 
 
-def _start(store: "Store", group: "Group", queue: bool) -> None:
+def _refuse_without_data(group: "Group") -> None:
     if not group.to_do and any(item.lacks and not item.is_done for item in group.items):
         raise ConfigError("nothing of this can be trained without its data; name the folder with --data-folder PATH")
-    if queue:
-        from gradscope.reproduce.start import queue as queue_items
 
-        found = queue_items(store, group.to_do)
-        typer.echo(
-            f"{len(found)} runs are queued; `gradscope runs` and the page Papers show how it goes. {_AFTERWARDS}"
-        )
-        return
-    statuses = _work_on_all(store, group.to_do)
-    if "stopped" in statuses:
-        raise typer.Exit(4)
-    if "failed" in statuses:
+
+def _queue(store: "Store", group: "Group") -> None:
+    from gradscope.reproduce.start import queue
+
+    found = queue(store, group.to_do)
+    typer.echo(f"{len(found)} runs are queued; `gradscope runs` and the page Papers show how it goes. {_AFTERWARDS}")
+
+
+def _work_here(store: "Store", found: "Callable[[], Group]") -> None:
+    """One after the other; looks anew before each, for others may work on the same."""
+    from gradscope import jobs
+    from gradscope.reproduce.report import results_table
+
+    tried: dict[str, Status] = {}
+    while left := [item for item in found().to_do if item.name not in tried]:
+        name = f"{len(tried) + 1}/{len(tried) + len(left)} {left[0].name}"
+        tried[left[0].name] = status = _work_on(store, left[0], name)
+        if status == "stopped":
+            raise typer.Exit(4)
+        jobs.reap(store)
+    typer.echo(results_table(found()).to_string(index=False))
+    if "failed" in tried.values():
         complain("some runs failed; the same command tries them again", 1)
         raise typer.Exit(1)
 
 
-def _work_on_all(store: "Store", items: "list[Item]") -> "list[Status]":
-    """One after the other, here; what somebody stops ends the whole."""
-    statuses: list[Status] = []
-    for i, item in enumerate(items, start=1):
-        statuses += _work_on(store, item, f"{i}/{len(items)} {item.name}")
-        if statuses[-1] == "stopped":
-            break
-    return statuses
-
-
-def _work_on(store: "Store", item: "Item", name: str) -> "list[Status]":
-    """Train what is not trained, then test under noise what is to be."""
+def _work_on(store: "Store", item: "Item", name: str) -> "Status":
+    """Train what is not trained, then test under noise what is to be; how that ended."""
     from gradscope import jobs
     from gradscope.records import Status
     from gradscope.store import write
 
-    run_id, statuses = item.run.id if item.run else 0, [Status.COMPLETED]
+    run_id, status = item.run.id if item.run else 0, Status.COMPLETED
     if item.run is None:
         run_id = jobs.create(store, item.config, item.name, status=Status.RUNNING, tags=item.tags)
     elif not item.is_trained:
         write.take(store, run_id, host=socket.gethostname(), pid=os.getpid())
     if not item.is_trained:
-        statuses = [train_here(store, run_id, name)]
-    if item.noise and statuses[-1] is Status.COMPLETED:
+        status = train_here(store, run_id, name)
+    if item.noise and status is Status.COMPLETED:
         task_id = jobs.create_task(store, run_id, item.noise, status=Status.RUNNING)
-        statuses.append(perform_here(store, task_id, f"{name} under noise"))
-    return statuses
-
-
-def _tell_results(group: "Group") -> None:
-    from gradscope.reproduce.report import results_table
-
-    typer.echo(results_table(group).to_string(index=False))
+        status = perform_here(store, task_id, f"{name} under noise")
+    return status

@@ -50,7 +50,7 @@ def _config(
         methods=(Initialisation(scheme=scheme), *methods, ClipValue(limit=0.5)),
         optimizer=Sgd(lr=0.05, weight_decay=0.003),
         schedule=CosineWave(period_epochs=1, min_lr=1e-4, tail_epochs=20, tail_lr=1e-4, rising_first=rising_first),
-        train=Train(epochs=epochs, batch_size=50, mixed_precision=False, checkpoint_every=5),
+        train=Train(epochs=epochs, batch_size=50, mixed_precision=False),
         record=Record(every=500),
     )
 

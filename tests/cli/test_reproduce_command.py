@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from gradscope.cli import main
 from gradscope.records import Status
@@ -50,6 +51,29 @@ def test_given_again_it_trains_only_what_is_missing_or_broke_off(reproduce, tmp_
     assert "4 runs: 4 done, 0 under way, 0 to train\n" in out
     assert "| Model 1, plain tanh | — |" in Path(tmp_path / "pn.md").read_text()
     store.close()
+
+
+def test_a_run_whose_process_was_killed_is_gone_on_with(reproduce, tmp_path):
+    tiny = ("pn", "--scale", "tiny", "--only", "pn-direct", "--seeds", "1")
+    assert reproduce(*tiny)[0] == 0
+    store = open_store(tmp_path / "runs.db")
+    with store.writer.begin() as connection:
+        connection.execute(text("UPDATE runs SET status = 'running', heartbeat = '2026-01-01 00:00:00.000000'"))
+    code, out, _ = reproduce(*tiny)
+    assert code == 0
+    assert "pn-direct seed 0  lost" in out
+    assert [r.status for r in read.runs(store)] == [Status.COMPLETED]
+    store.close()
+
+
+def test_a_dry_run_needs_no_store_at_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GRADSCOPE_STORE", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["reproduce", "pn", "--scale", "tiny", "--dry-run"])
+    assert end.value.code == 0
+    assert "39 to train" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
