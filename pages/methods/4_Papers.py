@@ -119,6 +119,9 @@ def state(group: Group) -> None:
             args=(group,),
         )
         st.button("Stop", key="stop_group", disabled=not going, on_click=stop, args=(group,))
+    if not any(item.run for item in group.items) and missing:
+        command = f"gradscope reproduce {group.paper.name} --scale {group.scale.name}"
+        st.info(f"No run of this reproduction yet: press Start, or run `{command}`.", icon=":material/info:")
     if refusal := st.session_state.pop("refusal", None):
         st.error(plain(refusal), icon=":material/error:")
 

@@ -9,6 +9,7 @@ import pytest
 from driven import (
     PAGES,
     TRAINED,
+    WITHOUT_RUNS,
     Dashboard,
     NewPage,
     alright,
@@ -68,7 +69,8 @@ def test_every_page_draws_its_charts(gallery: Dashboard, page: Page, title: str)
     go(page, title)
     expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_have_count(CHARTS[title])
     alright(page)
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    if title not in WITHOUT_RUNS:  # those may name a next step beside what they show
+        expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
 def test_three_runs_are_compared(gallery: Dashboard, page: Page) -> None:

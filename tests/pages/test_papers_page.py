@@ -40,6 +40,9 @@ def test_an_empty_store_has_the_published_figures_and_a_start_button(store: Stor
     assert table(test, "published")["Model 1, dual form, augmented"] == "82.6 %"
     assert set(table(test, "ours").values()) == {"—"}
     assert test.button(key="start_group").label == "Start (27 runs)"
+    assert test.info[0].value == (
+        "No run of this reproduction yet: press Start, or run `gradscope reproduce pn --scale cpu`."
+    )
 
 
 def test_ours_stand_beside_the_published_figures_with_what_differs(half_done: Store, page: Page) -> None:
