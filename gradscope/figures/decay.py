@@ -90,7 +90,7 @@ def gradient_decay(
     bottom = pit - 0.2 if special else low
     titles = UNITS[kind] if height >= HEIGHT else UNITS[kind].replace(" (", "\n(").split("\n")
     scale = alt.Scale(domain=[bottom, high], nice=False, zero=False)
-    axes = _Axes(x=_x(rows, relative), y=alt.Y("at:Q", scale=scale, axis=log_axis(ticks(low, high), titles)))
+    axes = _Axes(x=depth_axis(rows, relative), y=alt.Y("at:Q", scale=scale, axis=log_axis(ticks(low, high), titles)))
     rows, fits = _fitted(rows)
     hovered = alt.selection_point(name="hover", fields=["run"], on="pointerover", clear="pointerout", empty=False)
     parts = [
@@ -105,7 +105,8 @@ def gradient_decay(
     return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=columns)
 
 
-def _x(rows: pd.DataFrame, relative: bool) -> alt.X:
+def depth_axis(rows: pd.DataFrame, relative: bool) -> alt.X:
+    """Layers from input to output: by index, or as a share of the depth. Columns needed: layer, name, depth."""
     if relative:
         axis = alt.Axis(format=".1f", title="depth: 0 input → 1 output      (the gradient flows ←)")
         return alt.X("depth:Q", scale=alt.Scale(domain=[-0.02, 1.02], nice=False), axis=axis)

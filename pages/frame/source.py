@@ -80,6 +80,11 @@ def update_ratio(store: Store, run: Run, layer: int) -> pd.DataFrame:
     return _cached(read.update_ratio, store, "update_ratio", _key(store, [run]), run.id, layer)
 
 
+def gains(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
+    """See gradscope.store.read.gains."""
+    return _cached(read.gains, store, "gains", _key(store, runs), _ids(runs), step)
+
+
 def histograms(store: Store, run: Run, layer: int, kind: Kind) -> Any:  # Any: cached pair of arrays
     """See gradscope.store.read.histograms."""
     return _cached(read.histograms, store, "histograms", _key(store, [run]), run.id, layer, kind)

@@ -3,9 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from gradscope.analysis import decay
+from gradscope.analysis import amplification, decay
 from gradscope.analysis.labels import with_short_names
-from gradscope.analysis.wording import UNKNOWN, count, significant
+from gradscope.analysis.wording import UNKNOWN, count, percent, plain, significant
+from gradscope.figures.amplification import amplification as amplification_figure
+from gradscope.figures.amplification import raw_and_treated
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.style import RunStyle, log_span
 from gradscope.records import Kind, Run
@@ -21,6 +23,10 @@ until it is no longer finite. Exact zeros and values that are not finite cannot 
 their own below it. A small weight gradient alone may also come from small activations: look at signal and activation
 too. A click on a point opens that layer over time.
 """
+AMPLIFIED = (
+    "How much stronger each layer's gradient is than plain backpropagation and no clipping would have made it with the "
+    "same weights. Each mark multiplies what flows on to the left by its gain, 1 / RMS(f') of pseudo-normalisation."
+)
 
 
 def pause() -> None:
@@ -138,6 +144,28 @@ def _found(own: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def amplified(runs: list[Run], step: int, looks: dict[int, RunStyle], relative: bool) -> None:
+    """What methods of the backward pass and clipping made of the gradient; nothing where no run shown has any."""
+    gradient, raw = (source.profile(store, runs, kind, step) for kind in (Kind.GRADIENT, Kind.RAW_GRADIENT))
+    reaches = {run.id: amplification.reach(run.config) for run in runs}
+    found = amplification.of_profile(gradient, source.gains(store, runs, step), raw, reaches)
+    if found.empty:
+        return
+    touched = {run: look for run, look in looks.items() if run in set(found["run"])}
+    left, right = st.columns(2)
+    with left:
+        figure = raw_and_treated(found, touched, relative=relative)
+        show.chart(figure, "raw", f"raw and treated gradient against depth of {len(touched)} runs")
+    with right:
+        figure = amplification_figure(found, touched, relative=relative)
+        show.chart(figure, "amplification", f"amplification against depth of {len(touched)} runs")
+    shares = found.groupby("run")["share_above_one"].mean().dropna()
+    told = [f"{plain(looks[run].label)} {percent(share)}" for run, share in shares.items()]
+    beside = f"{percent(amplification.GAUSSIAN_SHARE)} of a Gaussian"
+    above = f" Derivatives above 1 once normalised ({beside}): {', '.join(told)}." if told else ""
+    st.caption(AMPLIFIED + above)
+
+
 store = source.the_store()
 show.header("Gradient decay", __doc__)
 runs_shown = show.runs_or_next_step(store, "gradient")
@@ -163,6 +191,7 @@ def draw(runs: list[Run]) -> None:
     figure = gradient_decay(profile, looks, kind=chosen_kind, relative=is_relative, span=span, height=370)
     show.chart(figure, "decay", f"{chosen_kind} RMS against depth of {len(runs)} runs", open_layer)
     table(profile, runs, looks)
+    amplified(runs, step, looks, is_relative)
     show.how_to_read(HOW, profile, "gradient_decay")
     if st.session_state.get("was_playing") and not st.session_state.get("playing"):
         st.session_state["was_playing"] = False

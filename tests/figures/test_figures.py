@@ -12,6 +12,7 @@ import pytest
 
 from gradscope import histogram
 from gradscope.analysis.curves import smoothed
+from gradscope.figures.amplification import amplification, raw_and_treated
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_bars, histogram_lines, histogram_map
 from gradscope.figures.layer_map import layer_map
@@ -71,6 +72,15 @@ SEEDS = pd.DataFrame({"title": ["a", "a"], "seed": [0, 1], "accuracy": [0.69, 0.
 STRIP = pd.DataFrame(
     {"step": [0, 0, 10, 10], "layer": [0, 1, 0, 1], "name": ["a", "b", "a", "b"], "n_weights": [900, 100, 900, 100]}
 ).assign(health=["warning", "healthy", "critical", "note"], why=["dead units", "", "dead units", "frozen"])
+AMPLIFIED = pd.DataFrame(
+    {"run": [1, 1, 2], "step": 5, "layer": [0, 1, 0], "name": ["fc1", "fc2", "fc1"], "depth": [0.0, 1.0, 0.0]}
+).assign(
+    rms=0.1,
+    plain_rms=[0.01, 0.05, np.nan],
+    amplification=[10.0, 2.0, np.nan],
+    gain=[np.nan, 2.0, np.nan],
+    share_above_one=[np.nan, 0.32, np.nan],
+)
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
@@ -98,6 +108,10 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "scale_map": lambda: scale_map(SCALES, "plain", 260, legend=True),
     "network_strip": lambda: network_strip(STRIP, layer=1),
     "network_strip_empty": lambda: network_strip(STRIP.head(0)),
+    "amplification": lambda: amplification(AMPLIFIED, RUNS),
+    "raw_and_treated": lambda: raw_and_treated(AMPLIFIED, RUNS),
+    "raw_and_treated_empty": lambda: raw_and_treated(AMPLIFIED.assign(rms=np.nan, plain_rms=0.0), RUNS),
+    "amplification_empty": lambda: amplification(AMPLIFIED.tail(1), RUNS),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 

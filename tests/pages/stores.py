@@ -14,6 +14,7 @@ from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import (
     Batch,
+    Gain,
     Kind,
     Layer,
     LayerStats,
@@ -120,7 +121,12 @@ def _records(store: Store, run: int, story: Story, steps: list[int]) -> None:
         stats += [s for i in range(story.layers) for s in _stats(step, i, story, broken, random)]
         metrics += _metrics(step, story, broken, random)
     progress = Progress(last_step=steps[-1], epoch=steps[-1] / 30, total_steps=600, samples_per_second=5120.0)
-    write.append(store, run, Batch(stats=tuple(stats), metrics=tuple(metrics), progress=progress))
+    gains = tuple(_gain(step, i) for step in steps for i in range(2, story.layers - 1, 2) if story.preset == "tanh-pn")
+    write.append(store, run, Batch(stats=tuple(stats), metrics=tuple(metrics), gains=gains, progress=progress))
+
+
+def _gain(step: int, i: int) -> Gain:
+    return Gain(step=step, layer=i, method="pseudo_norm", gain=1.5, share_above_one=0.42)
 
 
 def _stats(step: int, i: int, story: Story, broken: bool, random: np.random.Generator) -> list[LayerStats]:

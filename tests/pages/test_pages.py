@@ -86,7 +86,7 @@ def test_the_address_says_what_the_decay_shows(store: Store, app: Page) -> None:
     assert not test.exception
     assert test.dataframe[0].value["run"].tolist() == ["sigmoid", "tanh-pn"]
     assert test.dataframe[0].value["step"].tolist() == ["2", "2"]
-    assert titles(test) == ["Signal of every layer"]
+    assert titles(test)[0] == "Signal of every layer"
 
 
 def test_a_step_that_was_not_recorded_becomes_the_one_before_it(store: Store, page: Page) -> None:
@@ -207,6 +207,16 @@ def test_a_setting_that_cannot_be_is_explained_at_once(store: Store, page: Page)
     test.text_input(key="relu.optimizer.sgd.lr").set_value("-1").run()
     assert "optimizer.lr: input should be greater than 0" in test.error[0].value
     assert test.button(key="start").disabled
+
+
+def test_the_amplification_is_shown_where_a_run_has_any(store: Store, page: Page) -> None:
+    add(store, BY_NAME["sigmoid"], FEW)
+    assert titles(page("Gradient decay")) == ["Gradient of every layer"]
+    add(store, BY_NAME["tanh-pn"], FEW)
+    test = page("Gradient decay")
+    assert not test.exception
+    assert [title[:24] for title in titles(test)[1:]] == ["Gradient, treated (line)", "Amplification of every l"]
+    assert "Derivatives above 1 once normalised (31.7 % of a Gaussian): tanh-pn 42.0 %." in words(test)
 
 
 def test_with_fewer_epochs_a_tail_left_alone_keeps_its_share(store: Store, page: Page) -> None:
