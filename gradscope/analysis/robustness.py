@@ -78,6 +78,12 @@ def weights(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return both
 
 
+def picture_areas(levels: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The area of each picture, in 0..1, shape (N,); arguments as in `area`."""
+    each: NDArray[np.float64] = weights(levels) @ right
+    return each
+
+
 def area(found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Interval:
     """The area under a robustness curve, as the mean accuracy over its levels, with its 95 % interval.
 
@@ -93,7 +99,7 @@ def area(found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> In
     """
     if len({right.shape[1] for _, right in found}) != 1:
         raise ValueError("areas of kinds that were measured on different pictures have no mean; measure them alike")
-    each = np.mean([weights(levels) @ right for levels, right in found], axis=0)
+    each = np.mean([picture_areas(levels, right) for levels, right in found], axis=0)
     half = _Z * float(each.std(ddof=1)) / math.sqrt(each.size) if each.size > 1 else math.nan
     return _interval(float(each.mean()), half, each.size)
 

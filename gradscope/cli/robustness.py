@@ -1,5 +1,6 @@
 """`gradscope robustness`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,10 @@ def robustness(
     draws: Annotated[int | None, typer.Option(help="Draws of each noise at each level (default: 10).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise (default: 0).")] = None,
     device: Annotated[str | None, typer.Option(help="auto (default), cpu, mps, cuda or cuda:N.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write figures and settings as Markdown; measures nothing."),
+    ] = None,
     queue: Annotated[bool, typer.Option("--queue", help="Measure in the background.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -33,6 +38,11 @@ def robustness(
 
     settings = settings_of(under or ["noise"], images=images, draws=draws, seed=seed, device=device)
     opened = open_named(store)
+    if report:
+        from gradscope.exchange.robustness_report import write_report
+
+        typer.echo(f"written: {', '.join(map(str, write_report(report, opened, runs)))}")
+        return
     code = 0
     for run in dict.fromkeys(runs):
         if queue:

@@ -147,8 +147,9 @@ def small_multiples(
     family: str,
     measure: str = "accuracy",
     title: str,
+    size: tuple[int, int] = (168, 120),
 ) -> Figure:
-    """A small picture for each kind, all with the same axes. Arguments as in `robustness_curves`."""
+    """A small picture of that width and height for each kind, all with the same axes; else as `robustness_curves`."""
     rows = labelled(curves[curves["kind"].isin(list(kinds))], runs)
     rows = rows[rows[measure].notna()]
     if rows.empty:
@@ -157,7 +158,7 @@ def small_multiples(
     rows = rows.assign(what=rows["kind"].map(title_of).astype("object"))
     parts = _parts(alt.Chart(), runs, family, measure, span(rows, measure), titled=False)
     facet = alt.Facet("what:N", sort=shown, title=None, header=alt.Header(labelFontWeight="bold", labelPadding=2))
-    layers = alt.layer(*parts, data=rows.drop(columns=["run"])).properties(width=168, height=120)
+    layers = alt.layer(*parts, data=rows.drop(columns=["run"])).properties(width=size[0], height=size[1])
     figure = layers.facet(facet=facet, columns=_COLUMNS)
     return _of_facets(figure, f"{title}: {MEASURES[measure]}")
 

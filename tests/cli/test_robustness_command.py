@@ -132,3 +132,11 @@ def test_a_queued_training_leaves_its_measurement_to_the_queue(store):
     assert task.settings["device"] == "cpu"
     jobs.stop_task(store, task.id)
     lock.release()
+
+
+def test_a_report_is_written_of_what_is_known(command, store, tmp_path):
+    command(1, "--under", "fgsm", "--images", 20)
+    code, out, _ = command(1, "--report", tmp_path / "found.md")
+    assert code == 0
+    assert out.startswith(f"written: {tmp_path / 'found.md'}, ")
+    assert "| FGSM | one | " in (tmp_path / "found.md").read_text()
