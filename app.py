@@ -56,6 +56,13 @@ navigation = st.navigation(
                 icon=":material/grain:",
                 url_path="noise_robustness",
             ),
+            st.Page("pages/test/2_Saliency.py", title="Saliency", icon=":material/image_search:", url_path="saliency"),
+            st.Page(
+                "pages/test/3_What_it_looks_at.py",
+                title="What it looks at",
+                icon=":material/visibility:",
+                url_path="what_it_looks_at",
+            ),
         ],
         "Methods": [
             st.Page(

@@ -147,4 +147,6 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:  # Any: as above
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise StoreDamaged(f"the attributions in {path} cannot be read ({error}); compute them again") from error
+        raise StoreDamaged(
+            f"the attributions in {path} cannot be read ({error}); remove that file, then compute them again"
+        ) from error

@@ -12,7 +12,7 @@ from gradscope.analysis.completeness import pooled_error
 from gradscope.analysis.image_sets import chosen
 from gradscope.analysis.scores import Cell
 from gradscope.attributions import Attributions, Checks, Predictions
-from gradscope.config.attributions import parse_attribution, title_of
+from gradscope.config.attributions import label_of, parse_attribution
 from gradscope.config.explaining import Explain
 from gradscope.records import Attribution, Part, Run
 from gradscope.store import Store, read, read_attributions
@@ -70,7 +70,7 @@ class Overview:
     def titles(self) -> dict[str, str]:
         """What each method may be called, by its JSON: not SHAP where the maps of a run miss their sums by over 1 %."""
         worst = {m: max((g for (_, of), g in self.gaps.items() if of == m), default=None) for m in self.methods}
-        return {method: title_of(parse_attribution(method), gap) for method, gap in worst.items()}
+        return {method: label_of(parse_attribution(method), gap) for method, gap in worst.items()}
 
     @cached_property
     def pictures(self) -> dict[Cell, pd.DataFrame]:
@@ -104,12 +104,12 @@ def overview(store: Store, run_ids: Sequence[int], wanted: Explain) -> Overview:
 
     Raises:
         RunNotFound: there is no such run.
-        StoreDamaged: a file of attributions is gone or torn.
+        StoreDamaged: a file of attributions is torn.
     """
     runs = tuple(read.run(store, run_id) for run_id in run_ids)
     every = read_attributions.attributions(store, run_ids)
     known = read_attributions.latest(every)
-    answers, others = _answers(store, run_ids, known)
+    answers, others = _answers(store, runs, known)
     labels = next((np.asarray(a.labels, np.int64) for a in answers.values()), np.zeros(0, np.int64))
     beside = [answers[run_id].probabilities for run_id in sorted(answers)]
     places = tuple(int(place) for place in chosen(wanted.images, labels, beside if wanted.images.asks_the_runs else []))
@@ -137,16 +137,24 @@ def _of(known: Sequence[Attribution], cell: Cell, target: str, part: Part) -> li
 
 
 def _answers(
-    store: Store, run_ids: Sequence[int], known: Sequence[Attribution]
+    store: Store, runs: Sequence[Run], known: Sequence[Attribution]
 ) -> tuple[dict[int, Predictions], tuple[int, ...]]:
-    """What the runs answer to the pictures of the first of them that was asked, and those tested on other ones."""
+    """What the runs answer to the test pictures of the first of them, and those that are tested on other ones."""
     prints = {one.run_id: one.fingerprint for one in known}
-    asked = {i: read_attributions.predictions(store, i, prints[i]) for i in run_ids if i in prints}
+    asked = {run.id: read_attributions.predictions(store, run.id, prints[run.id]) for run in runs if run.id in prints}
     there = {i: found for i, found in asked.items() if found is not None}
     kinds = {i: (found.fingerprint, len(found.labels)) for i, found in there.items()}
     first = next(iter(kinds.values()), None)
-    same = {i: found for i, found in there.items() if kinds[i] == first}
-    return same, tuple(i for i in there if i not in same)
+    pictures = {run.id: _pictures(run) for run in runs}
+    others = {i for i in pictures if pictures[i] != pictures[runs[0].id] or kinds.get(i, first) != first}
+    return {i: found for i, found in there.items() if i not in others}, tuple(i for i in pictures if i in others)
+
+
+def _pictures(run: Run) -> tuple[tuple[str, str], ...]:
+    """The settings that decide which test pictures there are."""
+    data = run.config.get("data")
+    known = data if isinstance(data, dict) else {}
+    return tuple((k, str(v)) for k, v in sorted(known.items()) if k not in {"val_fraction", "normalise", "augment"})
 
 
 def _seconds(known: Sequence[Attribution]) -> dict[str, float]:

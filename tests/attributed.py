@@ -85,7 +85,7 @@ def explain(
         write_attributions.add(store, Attribution(part=Part.CHECKS, file=f"checks-{file}", seconds=1.0, **common))
 
 
-def refuse(store: Store, run_id: int, method: AttributionSettings, why: str) -> None:
+def refuse(store: Store, run_id: int, method: AttributionSettings, why: str, step: int = 10) -> None:
     """The method cannot explain the run's network."""
     answer(store, run_id)
     write_attributions.add(
@@ -93,7 +93,7 @@ def refuse(store: Store, run_id: int, method: AttributionSettings, why: str) -> 
         Attribution(
             run_id=run_id,
             fingerprint="abc",
-            step=10,
+            step=step,
             part=Part.REFUSAL,
             method=method.model_dump_json(),
             target="predicted",

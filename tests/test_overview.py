@@ -117,7 +117,7 @@ def test_the_report_holds_settings_scores_and_refusals(store):
         "A map of one value everywhere would score on contours 0.",
     ):
         assert part in text, part
-    assert "run 1: Grad-CAM needs" in text_table(found)
+    assert "Integrated gradients" in text_table(found)
 
 
 def test_maps_of_a_network_whose_gradient_vanished_survive_the_file(store, tmp_path):

@@ -51,7 +51,7 @@ def explain(
     opened = open_named(store)
     code = _compute(opened, list(wanted.beside), wanted, queue)
     if not queue:
-        _tell(opened, list(wanted.beside), wanted, report)
+        code = _tell(opened, list(wanted.beside), wanted, report) or code
     raise typer.Exit(code)
 
 
@@ -89,7 +89,7 @@ def _compute(store: "Store", runs: Sequence[int], wanted: "Explain", queue: bool
     return code
 
 
-def _tell(store: "Store", runs: Sequence[int], wanted: "Explain", report: Path | None) -> None:
+def _tell(store: "Store", runs: Sequence[int], wanted: "Explain", report: Path | None) -> int:
     from gradscope.exchange.attribution_report import markdown, text_table
     from gradscope.overview import overview
 
@@ -99,3 +99,6 @@ def _tell(store: "Store", runs: Sequence[int], wanted: "Explain", report: Path |
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(markdown(found))
         typer.echo(f"written to {report}")
+    for (run, _), refusal in found.refusals.items():
+        complain(f"run {run}: {refusal}", 2)
+    return 2 if found.refusals else 0

@@ -120,8 +120,8 @@ class ShapleySampling(Baselined):
 class ShapGradient(Background):
     """Expected gradients (Erion et al. 2021) by the shap package: the same idea as gradient_shap, other code."""
 
-    title: ClassVar[str] = "SHAP GradientExplainer"
-    careful_title: ClassVar[str] = "GradientExplainer"
+    title: ClassVar[str] = "SHAP gradient"
+    careful_title: ClassVar[str] = "Expected gradients (shap)"
     adds_up: ClassVar[bool] = True
     name: Literal["shap_gradient"] = "shap_gradient"
     samples: int = Field(200, ge=1, le=10_000)
@@ -134,8 +134,8 @@ class ShapPartition(Baselined):
     All channels of a pixel get the same value.
     """
 
-    title: ClassVar[str] = "SHAP PartitionExplainer"
-    careful_title: ClassVar[str] = "PartitionExplainer"
+    title: ClassVar[str] = "SHAP partition"
+    careful_title: ClassVar[str] = "Partition values"
     adds_up: ClassVar[bool] = True
     name: Literal["shap_partition"] = "shap_partition"
     evaluations: int = Field(500, ge=10, le=100_000)
@@ -191,3 +191,18 @@ def title_of(settings: AttributionSettings, error: float | None) -> str:
     """
     missed = settings.adds_up and (error is None or not error <= MOST_ERROR)
     return settings.careful_title if missed and settings.careful_title else settings.title
+
+
+def label_of(settings: AttributionSettings, error: float | None = None) -> str:
+    """The title with every setting that is not the default.
+
+    >>> label_of(IntegratedGradients(baseline="black", steps=20))
+    'Integrated gradients (baseline black, steps 20)'
+    """
+    changed = [
+        f"{name} {getattr(settings, name)}"
+        for name, field in type(settings).model_fields.items()
+        if getattr(settings, name) != field.default
+    ]
+    title = title_of(settings, error)
+    return f"{title} ({', '.join(changed)})" if changed else title

@@ -60,10 +60,9 @@ def _between(line: Mapping[Hashable, Any], form: str) -> str:  # Any: as above
 
 
 def text_table(found: Overview) -> str:
-    """The scores for a terminal, and why a method says nothing."""
+    """The scores for a terminal."""
     shown = table(found)
-    lines = [shown.to_string(index=False)] if len(shown) else ["no map of these pictures yet"]
-    return "\n".join([*lines, *_refusals(found)])
+    return str(shown.to_string(index=False)) if len(shown) else "no map of these pictures yet"
 
 
 def _refusals(found: Overview) -> list[str]:

@@ -16,11 +16,12 @@ _COLUMNS = [getattr(AttributionRow, field.name) for field in fields(Attribution)
 
 
 def attributions(store: Store, run_ids: Iterable[int]) -> list[Attribution]:
-    """What there is on these runs, oldest first."""
+    """What there is on these runs, oldest first; what somebody removed the file of is no longer there."""
     statement = select(*_COLUMNS).where(AttributionRow.run_id.in_(list(run_ids))).order_by(AttributionRow.id)
     with store.reader.connect() as connection:
         rows = connection.execute(statement).mappings()
-        return [Attribution(**{**row, "part": Part(row["part"]), "places": tuple(row["places"])}) for row in rows]
+        every = [Attribution(**{**row, "part": Part(row["part"]), "places": tuple(row["places"])}) for row in rows]
+    return [one for one in every if one.file is None or store.paths(one.run_id).attributions(one.file).exists()]
 
 
 def latest(known: Sequence[Attribution]) -> list[Attribution]:
@@ -58,7 +59,7 @@ def maps(store: Store, known: Sequence[Attribution], places: Sequence[int] | Non
         places: in the test split; those that no file has are left out.
 
     Raises:
-        StoreDamaged: a file is gone or torn.
+        StoreDamaged: a file is torn.
     """
     parts = [Attributions.load(path) for path in _files(store, known, places)]
     if not parts:

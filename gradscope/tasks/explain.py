@@ -31,11 +31,7 @@ CHUNK = 16
 
 
 def explain(store: Store, task: Task, report: Report) -> None:
-    """Compute what the store does not hold yet.
-
-    Raises:
-        AttributionError: a method cannot explain this network; what the others found is kept.
-    """
+    """Compute what the store does not hold yet; that a method cannot explain the network is kept as well."""
     wanted = Explain.model_validate(task.settings)
     report(0, None, "loading data")
     trained = load_trained(store, task.run_id, pick_device(wanted.device))
@@ -49,8 +45,6 @@ def explain(store: Store, task: Task, report: Report) -> None:
             part.compute(part.settings, places)
             done += len(places)
     report(done, total, "done")
-    if work.refused:
-        raise AttributionError("; ".join(work.refused.values()))
 
 
 def _places(store: Store, trained: Trained, wanted: Explain, report: Report) -> list[int]:
@@ -83,7 +77,7 @@ class _Explaining:
     def __init__(self, store: Store, trained: Trained, wanted: Explain, places: Sequence[int]) -> None:
         self._store, self._trained, self._wanted = store, trained, wanted
         self._compared = subject.references(trained)
-        self.refused: dict[AnyAttribution, str] = {}
+        self._refused: set[AnyAttribution] = set()
         kinds = [(Part.MAPS, self._maps), *([(Part.CHECKS, self._checks)] if wanted.checks else [])]
         self.parts = [
             _Part(settings=settings, places=missing, compute=compute)
@@ -100,14 +94,14 @@ class _Explaining:
 
     def _maps(self, settings: AnyAttribution, places: Sequence[int]) -> None:
         """Compute and keep the maps of some pictures, or note why the method cannot."""
-        if settings in self.refused:
+        if settings in self._refused:
             return
         began = time.perf_counter()
         asked, probabilities = subject.question(self._trained, self._compared, self._wanted.target, places)
         try:
             found = attribute(settings, asked)
         except AttributionError as error:
-            self.refused[settings] = str(error)
+            self._refused.add(settings)
             if not self._known(settings, Part.REFUSAL):
                 self._note(settings, Part.REFUSAL, began, refusal=str(error))
             return

@@ -30,6 +30,8 @@ PAGES = {
     "Learning curves": "learning_curves",
     "Compare": "compare",
     "Noise robustness": "noise_robustness",
+    "Saliency": "saliency",
+    "What it looks at": "what_it_looks_at",
     "Pseudo-normalisation": "pseudo_normalisation",
     "Papers": "papers",
 }

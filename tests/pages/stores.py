@@ -36,6 +36,8 @@ PAGES = {
     "Learning curves": "pages/observe/3_Learning_curves.py",
     "Compare": "pages/compare/1_Compare.py",
     "Noise robustness": "pages/test/1_Noise_robustness.py",
+    "Saliency": "pages/test/2_Saliency.py",
+    "What it looks at": "pages/test/3_What_it_looks_at.py",
     "Pseudo-normalisation": "pages/methods/1_Pseudo_normalisation.py",
     "Papers": "pages/methods/4_Papers.py",
 }
