@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +11,14 @@ from torch.optim import Optimizer
 
 from gradscope.config.train import BUDGET
 from gradscope.errors import RecorderError
-from gradscope.recorder.hooks import Hook, Hooks
+from gradscope.recorder.disabled import Disabled, Follower
 from gradscope.recorder.layers import Choice
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.schedule import Every
 from gradscope.recorder.session import Session
 from gradscope.recorder.values import plain_config
 from gradscope.recorder.watch import Log
-from gradscope.records import NonFinite, Results, Status
+from gradscope.records import Status
 from gradscope.store import open_store, write
 
 MODE_VARIABLE = "GRADSCOPE_MODE"
@@ -46,15 +45,20 @@ def init(
         store: path or URL of the store, made if missing; `GRADSCOPE_STORE`, else `runs.db`, by default.
         tags: words to find it by.
         note: a remark.
-        mode: "disabled" returns a session that accepts everything and does nothing; so does `GRADSCOPE_MODE=disabled`,
-            and so does every process of a distributed training but the first.
+        mode: "disabled" returns a session that accepts everything and does nothing; so does `GRADSCOPE_MODE=disabled`.
+            The session of every process of a distributed training but the first writes nothing.
 
     Raises:
         StoreError: the store cannot be used; the message says why.
         RecorderError: `config` or `mode` is none of the above.
     """
     settings = plain_config(config)
-    _Current.session = Disabled() if _is_disabled(mode) else _begin(name, settings, store, tags, note)
+    if _is_disabled(mode):
+        _Current.session = Disabled()
+    elif os.environ.get("RANK", "0") != "0":
+        _Current.session = Follower()
+    else:
+        _Current.session = _begin(name, settings, store, tags, note)
     return _Current.session
 
 
@@ -79,7 +83,7 @@ def _is_disabled(mode: str | None) -> bool:
     chosen = mode or os.environ.get(MODE_VARIABLE) or "enabled"
     if chosen not in ("enabled", "disabled"):
         raise RecorderError(f'mode={chosen!r} is not known; give "enabled" or "disabled", also in {MODE_VARIABLE}')
-    return chosen == "disabled" or os.environ.get("RANK", "0") != "0"
+    return chosen == "disabled"
 
 
 def current() -> Session:
@@ -116,69 +120,3 @@ def finish(status: Status | str = Status.COMPLETED, *, error: str | None = None)
     """`Session.finish` of the current run, after which there is none."""
     current().finish(status, error=error)
     _Current.session = None
-
-
-class Disabled(Session):
-    """A session that accepts everything and does nothing but count steps, so that a script needs no `if`."""
-
-    id = 0
-    seconds = 0.0
-    recorder_seconds = 0.0
-    lost_rows = 0
-    stop_requested = False
-    nonfinite = None
-
-    def __init__(self) -> None:
-        """Needs no store."""
-        self._step = 0
-        self._counts_calls = True
-        self._hooks = Hooks()
-
-    @property
-    def step(self) -> int:
-        """As of an enabled session: all processes of a distributed training count alike."""
-        return self._step
-
-    def resumed(self, seconds: float) -> None:
-        """Ignored."""
-
-    def request_stop(self) -> None:
-        """Ignored."""
-
-    def note_nonfinite(self, where: NonFinite) -> None:
-        """Ignored."""
-
-    def watch(self, model: nn.Module, optimizer: Optimizer | None = None, *, step: int = 0, **_: object) -> None:
-        """Count the optimiser's steps."""
-        self._step, self._counts_calls = step, False
-        if optimizer is not None:
-            self._hooks.add(optimizer.register_step_post_hook(Hook(self, Disabled._count)))
-
-    def _count(self, *_: object) -> None:
-        self._step += 1
-
-    def unwatch(self) -> None:
-        """Count no more."""
-        self._hooks.remove()
-
-    def recording(self) -> AbstractContextManager[None]:
-        """Does nothing around the block."""
-        return nullcontext()
-
-    def record_step(self) -> None:
-        """Count a step."""
-        self._step += 1
-
-    def log(self, *_: object, **__: object) -> None:  # accepts whatever comes
-        """Counted, where nothing else is."""
-        self._step += self._counts_calls
-
-    def progress(self, **_: object) -> None:
-        """Ignored."""
-
-    def results(self, found: Results) -> None:
-        """Ignored."""
-
-    def finish(self, status: Status | str = Status.COMPLETED, *, error: str | None = None) -> None:
-        """Count no more."""
-        self.unwatch()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gradscope.recorder import statistics
 from gradscope.recorder.measure import Measured, Transfer, measure
+from gradscope.recorder.sharded import part
 from gradscope.recorder.statistics import Rows
 from gradscope.recorder.weights import OfLayers
 from gradscope.records import Kind
@@ -28,10 +29,11 @@ class Group:
 
 
 def groups_of(kind: Kind, tensors: OfLayers) -> list[Group]:
-    """Measures tensors; those of all layers that lie on one device are measured at once."""
-    devices = {t.device for _, t in tensors}
+    """Measures tensors; those of all layers that lie on one device, and are shared with the same, at once."""
+    parts = [part(t) for _, t in tensors]
+    places = [(t.device, sharing) for t, sharing in parts]
     groups = []
-    for device in devices:
-        its = tensors if len(devices) == 1 else [(layer, t) for layer, t in tensors if t.device == device]
-        groups.append(Group(kind, [layer for layer, _ in its], measure([t for _, t in its])))
+    for place in dict.fromkeys(places):  # in the same order in every process
+        its = [i for i, other in enumerate(places) if other == place]
+        groups.append(Group(kind, [tensors[i][0] for i in its], measure([parts[i][0] for i in its], place[1])))
     return groups

@@ -33,11 +33,17 @@ class Watched:
         return Layer(
             index=index,
             name=self.name,
-            type=type(self.module).__name__,
+            type=_type_name(self.module),
             shape=tuple(self.weights[0].shape),
             n_weights=sum(w.numel() for w in self.weights),
             trainable=any(w.requires_grad for w in self.weights),
         )
+
+
+def _type_name(module: nn.Module) -> str:
+    """The name of a module's class; `fully_shard` puts a class of its own making before it."""
+    kinds = type(module).__mro__
+    return kinds[2].__name__ if kinds[1].__name__ == "FSDPModule" else kinds[0].__name__
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from gradscope import histogram
 from gradscope.recorder import statistics
+from gradscope.recorder.capture import is_captured, is_unannounced
+from gradscope.recorder.sharded import Sharing, add_up
 from gradscope.recorder.statistics import COUNTS, WIDTH, ZEROS, N, Rows
 
 if TYPE_CHECKING:
@@ -26,11 +28,16 @@ _log = logging.getLogger("gradscope")
 
 
 class Transfer:
-    """Numbers on their way to the host; from a CUDA device by an asynchronous copy into pinned memory."""
+    """Numbers on their way to the host; from a CUDA device by an asynchronous copy into pinned memory.
+
+    Of what a CUDA graph is only going to compute they are NaN.
+    """
 
     def __init__(self, values: Tensor) -> None:
         self._event: torch.cuda.Event | None = None
-        if values.is_cuda:
+        if is_captured(values):
+            self._values = torch.full(values.shape, torch.nan, dtype=torch.float64)
+        elif values.is_cuda:
             self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
             self._values.copy_(values, non_blocking=True)
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -49,15 +56,23 @@ class Transfer:
 class Measured:
     """The rows of some tensors, perhaps still on their way."""
 
-    def __init__(self, source: "Counted | Tensor", implied_zeros: Sequence[int] | None) -> None:
-        self._source = Transfer(source) if isinstance(source, Tensor) else source
+    def __init__(self, source: "Counted | Tensor", implied_zeros: Sequence[int] | None = None) -> None:
+        self._source: Counted | Transfer | Tensor = source
+        if isinstance(source, Tensor) and not is_captured(source):
+            self._source = Transfer(source)
         self._implied_zeros = implied_zeros
         self._rows: Rows | None = None
+
+    def again(self) -> "Measured":
+        """Measured while a CUDA graph was captured: what its latest replay found."""
+        assert isinstance(self._source, Tensor)
+        return Measured(self._source)
 
     def rows(self) -> Rows:
         """Shape (T, WIDTH); waits for the device if need be. Call it from the writer's thread."""
         if self._rows is None:
             source = self._source
+            assert not isinstance(source, Tensor), "a graph's rows are fetched by again()"
             self._rows = source.wait().numpy() if isinstance(source, Transfer) else source.rows()
         if self._implied_zeros is not None:
             self._rows[:, [N, ZEROS]] += np.array(self._implied_zeros)[:, None]
@@ -65,14 +80,18 @@ class Measured:
         return self._rows
 
 
-def measure(tensors: Sequence[Tensor]) -> Measured:
+def measure(tensors: Sequence[Tensor], sharing: Sharing = ()) -> Measured:
     """Statistics of T tensors of one device, in one pass over each.
 
     Each device has its kernel; the plain reference serves where there is none, and while one is still being loaded.
     All count exactly the same. A device without float64 (MPS) has its tensors copied to the host.
+
+    Args:
+        tensors: of any layout and type.
+        sharing: the processes that hold the other parts of these tensors, see `gradscope.recorder.sharded`.
     """
-    if not tensors:
-        return Measured(torch.zeros((0, WIDTH)), None)
+    if not tensors or is_unannounced(tensors[0]):
+        return Measured(torch.zeros((len(tensors), WIDTH), dtype=torch.float64))
     device = tensors[0].device.type
     kernel = _KERNELS[device]() if device in _KERNELS else None
     types = kernel.TYPES if kernel else _REFERENCE_TYPES
@@ -80,7 +99,11 @@ def measure(tensors: Sequence[Tensor]) -> Measured:
     implied = None
     if plain is not tensors and any(t.is_sparse for t in tensors):
         implied = [t.numel() - p.numel() for t, p in zip(tensors, plain, strict=True)]
-    return Measured(kernel.measure(plain) if kernel else statistics.reference(plain), implied)
+    source = kernel.measure(plain) if kernel else statistics.reference(plain)
+    if sharing:
+        source = source if isinstance(source, Tensor) else torch.from_numpy(source.rows())
+        add_up(source, sharing)
+    return Measured(source, implied)
 
 
 def thinned(tensor: Tensor) -> Tensor:
@@ -184,6 +207,13 @@ def _triton() -> ModuleType | None:
         _log.warning("recording on the GPU takes many small steps here: Triton cannot be loaded (%s)", error)
         return None
     return cuda
+
+
+def make_ready_for_capture() -> None:
+    """A CUDA graph is going to be captured in which `measure` is called: nothing may be compiled then, or set aside."""
+    kernel = _triton() if torch.cuda.is_available() else None
+    if kernel is not None:
+        kernel.reserve()
 
 
 _KERNELS: Mapping[str, Callable[[], ModuleType | None]] = {"cpu": compiled, "mps": compiled, "cuda": _triton}

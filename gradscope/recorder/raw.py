@@ -57,8 +57,10 @@ class Raw:
 class RawGradients:
     """Looks at the gradients at the end of each backward pass while armed, and costs nothing while not."""
 
-    def __init__(self, weights: Weights, timer: Timer) -> None:
+    def __init__(self, weights: Weights, timer: Timer, *, alone: bool = True) -> None:
         self._weights, self._timer = weights, timer
+        self._alone = alone
+        """Whether this process may measure when it likes, or has to when the others do."""
         self._hooks = Hooks()
         self._pass = -1
         """Number of the backward pass under way, as autograd counts."""
@@ -132,7 +134,8 @@ class RawGradients:
     def _must_measure(self) -> bool:
         is_last = self._passes >= self._expected
         last = self._last
-        return is_last and (bool(last.touched) or last.treated or self._taken & (self._taken - 1) == 0)
+        was_treated = bool(last.touched) or (self._alone and last.treated)
+        return is_last and (was_treated or self._taken & (self._taken - 1) == 0)
 
 
 def _mark(weight: nn.Parameter) -> tuple[int, int]:

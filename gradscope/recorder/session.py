@@ -179,8 +179,17 @@ class Session:
         """Inside, record the forward and backward pass whatever the schedule says, without a step of the optimiser."""
         return self._watched("recording()").recording()
 
+    def capturing(self) -> AbstractContextManager[None]:
+        """Inside, capture a CUDA graph of a training step, or of its passes; each replay of it is recorded anew.
+
+        If the optimiser's step is in the graph, call `record_step` after each replay.
+        """
+        return self._watched("capturing()").capturing()
+
     def record_step(self) -> None:
-        """Count a step of a loop that has no optimiser to be hooked: call it once all gradients are there."""
+        """Count a step of a loop that has no optimiser to be hooked, once all gradients are there, or of a CUDA graph
+        that was replayed.
+        """
         self._watched("record_step()").record_step()
 
     def _watched(self, call: str) -> Watch:

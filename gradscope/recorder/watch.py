@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.errors import RecorderError
-from gradscope.recorder import scaling
+from gradscope.recorder import scaling, sharded
+from gradscope.recorder.capture import announced
 from gradscope.recorder.gains import Gains
+from gradscope.recorder.graphs import Captured
 from gradscope.recorder.groups import Group, groups_of
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
-from gradscope.recorder.measure import Transfer, compiled, is_compiling
+from gradscope.recorder.measure import Transfer, compiled, is_compiling, make_ready_for_capture
 from gradscope.recorder.passes import Passes, Seen, Shares
 from gradscope.recorder.raw import Raw, RawGradients
 from gradscope.recorder.record import Record
@@ -69,12 +71,13 @@ class Watch:
         self._everything = log == "all"
         self._optimizer, self._schedule, self._receiver = optimizer, schedule, receiver
         self._layers = find_layers(model, choice)
+        is_sharded = sharded.join(model, schedule.pace)
         self.timer = Timer()
         self._order: Order | None = Order(model)
         self._weights = Weights(self._layers)
         self._passes = Passes(unwrapped(model), self._layers, self.timer)
         self._gains = Gains(unwrapped(model), self._layers, self.timer)
-        self._raw = RawGradients(self._weights, self.timer)
+        self._raw = RawGradients(self._weights, self.timer, alone=not is_sharded)
         self._uncompiled = Uncompiled(model)
         self._early: list[Group] = []
         """Measured before the optimiser moved the weights."""
@@ -84,6 +87,8 @@ class Watch:
         """What gradient scaling multiplied the loss by, while a scaled step is taken."""
         self._attempt = 0
         """Of the step in progress: how many were skipped before."""
+        self._captured: Captured | None = None
+        self._is_capturing = self._captures_step = False
         self.step = self._first_step = step
         """The optimiser step in progress."""
         self._hooks = self._hook(optimizer)
@@ -127,19 +132,50 @@ class Watch:
             self._order.forget()
 
     def record_step(self) -> None:
-        """Count a step of a loop that has no optimiser to be hooked: call it when all gradients are there.
+        """Count a step of a loop that has no optimiser to be hooked: call it when all gradients are there. Also after
+        each replay of a CUDA graph that the optimiser's step was captured in.
 
         Raises:
             RecorderError: the optimiser that was given counts the steps already.
         """
-        if self._optimizer is not None:
+        is_replayed = self._captured is not None and self._captured.has_step
+        if self._optimizer is not None and not is_replayed:
             raise RecorderError(
                 "record_step() is for loops without an optimiser; the one given to watch() counts the steps already"
             )
         if self._due:
             with self.timer:
-                self._look_before_step()
+                if self._captured is not None and is_replayed:
+                    self._early = self._captured.groups_now()
+                else:
+                    self._look_before_step()
         self._end_step()
+
+    @contextmanager
+    def capturing(self) -> Iterator[None]:
+        """Inside, a CUDA graph is captured; what it does of a step is measured by each replay, and no step is taken.
+
+        Raises:
+            RecorderError: no weight lies on a CUDA device.
+        """
+        if not any(weight.is_cuda for _, weight in self._weights.now):
+            raise RecorderError("capturing() is for CUDA graphs, and no weight of this model is on a CUDA device")
+        self._raw.disarm()
+        self._gains.disarm()
+        self._uncompiled.off()
+        if self._everything:
+            self._passes.arm()
+        due, self._due, self._is_capturing, self._captures_step = self._due, True, True, False
+        try:
+            with announced():
+                make_ready_for_capture()
+                yield
+        finally:
+            groups, self._early, self._treated = self._early, [], None
+            passes, has_step = self._passes.disarm(), self._captures_step
+            self._captured = Captured(groups=groups, passes=passes, has_step=has_step)
+            self._due, self._is_capturing = due, False
+            self._prepare()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -160,10 +196,13 @@ class Watch:
                 self._look_before_step(gradients=not _has_closure(arguments, options))
 
     def _on_stepped(self, optimizer: Optimizer, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
-        if self._due and _has_closure(arguments, options):
+        if self._due:
             with self.timer:
-                self._look_at_gradients()
-        self._end_step()
+                self._look_after_step(gradients=_has_closure(arguments, options))
+        if self._is_capturing:
+            self._captures_step = True
+        else:
+            self._end_step()
 
     def _look_before_step(self, *, gradients: bool = True) -> None:
         self._early = []
@@ -174,6 +213,12 @@ class Watch:
             self._early += groups_of(Kind.WEIGHT, self._weights.now)
             self._weights.keep()
 
+    def _look_after_step(self, *, gradients: bool) -> None:
+        if gradients:
+            self._look_at_gradients()
+        if self._everything:
+            self._early += groups_of(Kind.UPDATE, self._weights.updates())
+
     def _look_at_gradients(self) -> None:
         self._early += groups_of(Kind.GRADIENT, self._weights.gradients_for(self._optimizer))
         self._treated = self._raw.take(self._scale())
@@ -183,8 +228,6 @@ class Watch:
         overflow = self._overflow()
         if self._due:
             with self.timer:
-                if self._everything and self._optimizer is not None:
-                    self._early += groups_of(Kind.UPDATE, self._weights.updates())
                 self._hand_over(self._passes.disarm(), overflow)
         elif overflow is not None:
             with self.timer:
@@ -198,6 +241,8 @@ class Watch:
 
     def _hand_over(self, seen: Mapping[Watched, Seen], overflow: Transfer | None = None) -> None:
         groups, self._early = self._early, []
+        if self._captured is not None and not seen:
+            seen = self._captured.passes_now()
         shares = {index: Shares(seen[layer]) for index, layer in enumerate(self._layers) if layer in seen}
         groups += self._groups_of_passes(seen)
         raw, self._treated = self._treated, None

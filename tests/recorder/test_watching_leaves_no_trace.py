@@ -4,6 +4,7 @@ import copy
 import gc
 import io
 import pickle
+import sys
 import weakref
 
 import numpy as np
@@ -12,15 +13,31 @@ import torch
 from torch.nn import functional as F
 from watching import mlp, pictures, sgd, step, trace_of, watch
 
+from gradscope.recorder.measure import wait_until_compiled
 from gradscope.records import Kind
 
 
-def test_unwatch_leaves_nothing_behind():
+def everything_alive():
+    gc.collect()
+    return np.array([len(gc.get_objects()), sys.getallocatedblocks()])
+
+
+def test_a_thousand_times_watched_and_unwatched_nothing_has_grown():
+    wait_until_compiled()  # what is loaded meanwhile would look like growth
     model = mlp()
     optimizer = sgd(model)
-    for _ in range(200):
-        made, _ = watch(model, optimizer)
-        made.remove()
+
+    def watch_and_unwatch(times):
+        for time in range(times):
+            made, _ = watch(model, optimizer)
+            if time % 100 == 0:
+                step(model, optimizer)
+            made.remove()
+
+    watch_and_unwatch(201)
+    before = everything_alive()
+    watch_and_unwatch(1000)
+    assert (everything_alive() - before).max() < 500  # objects and blocks of memory; one a cycle would be 1,000
     assert trace_of(model) == 0
     assert not optimizer._optimizer_step_pre_hooks
     assert not optimizer._optimizer_step_post_hooks

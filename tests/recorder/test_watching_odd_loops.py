@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from watching import close, mlp, pictures, rms, sgd, step, watch
 
+from gradscope.errors import RecorderError
 from gradscope.records import Kind
 
 
@@ -154,3 +155,10 @@ def test_a_compiled_model_is_recorded_under_its_plain_names():
     assert [r.step for r in notebook.records] == [1, 3]
     assert notebook.stats(3, 0, Kind.ACTIVATION).n == notebook.stats(3, 0, Kind.SIGNAL).n == 40
     assert torch._dynamo.eval_frame._stance.stance == "default"
+
+
+def test_capturing_is_refused_where_nothing_is_on_a_gpu():
+    model = mlp()
+    made, _notebook = watch(model, sgd(model))
+    with pytest.raises(RecorderError, match="no weight of this model is on a CUDA device"), made.capturing():
+        pass
