@@ -7,7 +7,8 @@ import streamlit as st
 from pages.frame import back, choice, source
 
 st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
-back.one_step_a_page()
+with st.sidebar:
+    back.one_step_a_page()
 st.logo(Path(__file__).parent / "pages/frame/logo.svg", size="large")
 
 navigation = st.navigation(

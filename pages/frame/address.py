@@ -16,8 +16,8 @@ Option = TypeVar("Option")
 
 
 def wanted(key: str, options: Sequence[Option], text: Callable[[Option], str] = str) -> list[Option]:
-    """The options that the address names under a key: by their text, or by the number that the text begins with."""
-    by_text = {text(option): option for option in options}
+    """The options that the address names under a key: by their text, as they are, or by the number they begin with."""
+    by_text = {str(option): option for option in options} | {text(option): option for option in options}
     by_number = {_number(str(option)): option for option in options if _number(str(option)) is not None}
     found = []
     for given in st.query_params.get_all(key):

@@ -10,7 +10,7 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import GradScopeError
 from gradscope.records import Run, Status
 from gradscope.store import Store, read, write
-from pages.frame import choice
+from pages.frame import choice, show
 
 
 def panel(store: Store, runs: Sequence[Run]) -> None:
@@ -93,6 +93,7 @@ def _details(store: Store, run: Run) -> None:
     with right:
         if run.error:
             st.warning(plain(_what_happened(run)), icon=":material/error:")
+        _dates(run)
         st.caption(plain(_origin(run)))
         if recorded := _recorded(store, run):
             st.caption(plain(recorded))
@@ -126,11 +127,18 @@ def _recorded(store: Store, run: Run) -> str:
     return said[:1].upper() + said[1:]
 
 
+def _dates(run: Run) -> None:
+    """When it was created, started, ended: as on the user's clock, in UTC under the pointer."""
+    moments = {"created": run.created, "started": run.started, "ended": run.ended}
+    known = {what: show.moment(when) for what, when in moments.items() if when}
+    local, utc = (" · ".join(f"{what} {text[i]}" for what, text in known.items()) for i in (0, 1))
+    st.caption(local, help=utc)
+
+
 def _origin(run: Run) -> str:
     known = run.provenance
     versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
     parts = [
-        f"created {run.created:%Y-%m-%d %H:%M} UTC",
         known.device and f"on {known.device}",
         known.git_commit and f"commit {known.git_commit[:10]}",
         known.seed is not None and f"seed {known.seed}",

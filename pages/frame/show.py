@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -12,7 +13,7 @@ from gradscope import jobs
 from gradscope.analysis.wording import count
 from gradscope.records import Run
 from gradscope.store import Store
-from pages.frame import choice
+from pages.frame import choice, downloads
 
 RUNS = "pages/runs/1_Runs.py"
 LAUNCH = "pages/runs/2_Launch.py"
@@ -23,6 +24,7 @@ CURVES = "pages/observe/3_Learning_curves.py"
 
 def header(title: str, question: str | None) -> None:
     """The page's name and the one question that it answers."""
+    downloads.begin()
     st.title(title, anchor=False)
     st.caption((question or "").strip().splitlines()[0])
 
@@ -33,6 +35,20 @@ def go(page: str, **choices: str) -> NoReturn:
     Without any mapping Streamlit would clear the address, and refuse to because choices are bound to it.
     """
     st.switch_page(page, query_params=choices)
+
+
+def zone() -> ZoneInfo:
+    """The time zone of whoever looks; UTC where the browser does not say."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def moment(when: datetime) -> tuple[str, str]:
+    """A moment in the time zone of whoever looks, and in UTC for whoever points at it."""
+    form = "%-d %b %Y, %H:%M"
+    return f"{when.astimezone(zone()):{form}}", f"{when.astimezone(UTC):{form}} UTC"
 
 
 def nothing(message: str, page: str, label: str) -> None:
@@ -58,14 +74,15 @@ def runs_or_next_step(store: Store, what: str) -> list[Run]:
     return []
 
 
-def chart(figure: alt.TopLevelMixin, key: str, alternative: str, on_select: Callable[[], None] | None = None) -> None:
+def chart(figure: downloads.Drawn, key: str, alternative: str, on_select: Callable[[], None] | None = None) -> None:
     """A figure that stays the same element when its data change; on_select makes its `pick` call back."""
     more: dict[str, Any] = {"on_select": on_select, "selection_mode": "pick"} if on_select else {}
     st.altair_chart(figure, width="stretch", key=key, alt=alternative, **more)
+    downloads.note(key, lambda: figure)
 
 
 def quick_chart(
-    figure: Callable[[pd.DataFrame], alt.TopLevelMixin],
+    figure: Callable[[pd.DataFrame], downloads.Drawn],
     data: pd.DataFrame,
     key: str,
     alternative: str,
@@ -74,10 +91,11 @@ def quick_chart(
     """A figure that draws one table and differs in nothing else: Altair, which takes 50 ms for it, is asked once."""
     more: dict[str, Any] = {"on_select": on_select, "selection_mode": "pick"} if on_select else {}
     st.vega_lite_chart(data, deepcopy(_frame_of(key, figure, data)), width="stretch", key=key, alt=alternative, **more)
+    downloads.note(key, lambda: figure(data))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _frame_of(key: str, _figure: Callable[[pd.DataFrame], alt.TopLevelMixin], _data: pd.DataFrame) -> dict[str, Any]:
+def _frame_of(key: str, _figure: Callable[[pd.DataFrame], downloads.Drawn], _data: pd.DataFrame) -> dict[str, Any]:
     """What Vega-Lite is told, without the table."""
     told = _figure(_data).to_dict()
     del told["datasets"]
@@ -94,20 +112,12 @@ def picked(key: str) -> dict[str, Any]:  # Any: the fields of the selection
 
 
 def how_to_read(text: str, data: pd.DataFrame, file: str) -> None:
-    """Three sentences under a figure, and its numbers to take away."""
-    with st.expander("How to read this", icon=":material/help:"):
+    """Three sentences under the figures, and pictures and numbers to take away."""
+    words, files = st.columns([5, 1], vertical_alignment="top")
+    with words, st.expander("How to read this", icon=":material/help:"):
         st.markdown(text)
-        st.download_button(
-            "Data as CSV",
-            lambda: data.to_csv(index=False),
-            f"{file}.csv",
-            "text/csv",
-            key=f"csv-{file}",
-            on_click="ignore",
-            icon=":material/download:",
-            type="tertiary",
-        )
-        st.caption("The picture itself as PNG or SVG: the menu at its upper right corner.")
+    with files:
+        downloads.offer(data, file)
 
 
 def live_badge(runs: Sequence[Run]) -> None:

@@ -9,46 +9,49 @@ import streamlit as st
 
 from gradscope import jobs
 from gradscope.analysis import decay
+from gradscope.analysis.labels import with_short_names
 from gradscope.analysis.life import seconds_left, seconds_taken, share_done
-from gradscope.analysis.settings import flatten
+from gradscope.analysis.settings import differing, flatten, side_by_side
 from gradscope.analysis.wording import UNKNOWN, count, duration, percent, significant
 from gradscope.figures.style import RunStyle
 from gradscope.records import Kind, Run, Status
 from gradscope.store import Store, read, sqlite_version
-from pages.frame import choice, run_actions, show, source
+from pages.frame import address, choice, run_actions, show, source
 from pages.frame.chips import chip
 
-GROUPS = ["nothing", "model", "data", "preset", "optimizer", "methods", "status"]
+ALWAYS_TO_GROUP_BY = ["nothing", "status", "methods"]
 
 
 def filters(runs: Sequence[Run]) -> tuple[list[Run], str]:
     """The row above the table: the runs that pass, and what to group by."""
-    tags = sorted({tag for run in runs for tag in run.tags})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Find", key="q", bind="query-params", placeholder="Name, note or setting", label_visibility="collapsed"
         )
-        statuses = st.multiselect(
-            "Status",
-            [s.value for s in Status],
-            key="status",
-            bind="query-params",
-            placeholder="Any status",
-            label_visibility="collapsed",
-        )
-        wanted = st.multiselect(
-            "Tags", tags, key="tag", bind="query-params", placeholder="Any tag", label_visibility="collapsed"
-        )
-        group = st.selectbox(
-            "Group by",
-            GROUPS,
-            key="group",
-            bind="query-params",
-            format_func=lambda g: f"Group by {g}",
-            label_visibility="collapsed",
-        )
-    kept = [r for r in runs if (not statuses or r.status in statuses) and set(wanted or []) <= set(r.tags)]
+        statuses = _several("status", [s.value for s in Status], "Any status")
+        tags = _several("tag", sorted({tag for run in runs for tag in run.tags}), "Any tag")
+        group = _group_by([*ALWAYS_TO_GROUP_BY, *differing(side_by_side({run.id: run.config for run in runs})).index])
+    kept = [r for r in runs if (not statuses or r.status in statuses) and set(tags) <= set(r.tags)]
     return [r for r in kept if (text or "").lower() in _searchable(r)], group
+
+
+def _several(key: str, options: list[str], placeholder: str) -> list[str]:
+    """A choice of several; what is no longer there, such as the tag of a deleted run, is no longer chosen."""
+    if key in st.session_state:
+        st.session_state[key] = [option for option in st.session_state[key] if option in options]
+    return st.multiselect(
+        placeholder, options, key=key, bind="query-params", placeholder=placeholder, label_visibility="collapsed"
+    )
+
+
+def _group_by(options: list[str]) -> str:
+    def text(option: str) -> str:
+        return f"Group by {option}"
+
+    address.seed("group", options, options[0], text)
+    return st.selectbox(
+        "Group by", options, key="group", bind="query-params", format_func=text, label_visibility="collapsed"
+    )
 
 
 def _searchable(run: Run) -> str:
@@ -60,52 +63,81 @@ def table(store: Store, runs: Sequence[Run], looks: dict[int, RunStyle]) -> pd.D
     """A row a run, oldest first: a new run then changes no other row's place."""
     now = datetime.now(UTC)
     losses = source.metrics(store, runs, ("train_loss", "loss"), 40)
-    gradients = source.profile(store, runs, Kind.GRADIENT)
-    rows = []
-    for run in runs:
-        loss = losses.loc[losses["run"] == run.id, "value"].dropna().round(4).tolist()
-        worst = decay.worst_layer(gradients[gradients["run"] == run.id])
-        settings = flatten(run.config)
-        rows.append(
-            {
-                "": chip(looks[run.id]),
-                "run": choice.text_of(run),
-                "status": choice.status_text(run),
-                "done": None if (share := share_done(run)) is None else 100 * share,
-                "left": duration(left) if (left := seconds_left(run, now)) is not None else run.progress.phase or "",
-                "preset": settings.get("preset", UNKNOWN),
-                "data": settings.get("data", UNKNOWN),
-                "best": percent(run.results.best_val_accuracy),
-                "last": percent(run.results.val_accuracy),
-                "loss": loss,
-                "worst layer": f"{worst[0]}, {significant(worst[1])} of the median" if worst else UNKNOWN,
-                "images/s": run.progress.samples_per_second,
-                "started": run.started,
-                "took": duration(seconds_taken(run, now)),
-                "tags": list(run.tags),
-            }
-        )
-    return pd.DataFrame(rows)
+    gradients = with_short_names(source.profile(store, runs, Kind.GRADIENT))
+    return pd.DataFrame(
+        {
+            "": chip(looks[run.id]),
+            **_life(run, now),
+            **_result(run),
+            "loss": losses.loc[losses["run"] == run.id, "value"].dropna().round(4).tolist(),
+            "worst layer": _worst(gradients[gradients["run"] == run.id]),
+            "started": run.started,
+            "took": duration(seconds_taken(run, now)),
+            "images/s": run.progress.samples_per_second,
+            "tags": list(run.tags),
+        }
+        for run in runs
+    )
 
 
-def columns() -> dict[str, object]:
+def _life(run: Run, now: datetime) -> dict[str, object]:
+    share, left = share_done(run), seconds_left(run, now)
+    return {
+        "run": choice.text_of(run),
+        "status": choice.status_text(run),
+        "done": None if share is None else 100 * share,
+        "left": run.progress.phase or "" if left is None else duration(left),
+    }
+
+
+def _result(run: Run) -> dict[str, str]:
+    settings = flatten(run.config)
+    return {
+        "preset": settings.get("preset", UNKNOWN),
+        "data": settings.get("data", UNKNOWN),
+        "best": percent(run.results.best_val_accuracy),
+        "last": percent(run.results.val_accuracy),
+    }
+
+
+def _worst(gradient: pd.DataFrame) -> str:
+    worst = decay.worst_layer(gradient)
+    return f"{worst[0]}, \N{MULTIPLICATION SIGN}{significant(worst[1])}" if worst else UNKNOWN
+
+
+def columns(runs: Sequence[Run]) -> list[str]:
+    """Which columns are worth their room: how far a run is, as long as one is not at its end."""
+    done = [] if all(run.status is Status.COMPLETED for run in runs) else ["done"]
+    left = [] if all(run.status.is_final for run in runs) else ["left"]
+    results = ["preset", "data", "best", "last", "loss", "worst layer"]
+    return ["", "run", "status", *done, *left, *results, "started", "took", "images/s", "tags"]
+
+
+def column_look() -> dict[str, object]:
     """How the columns are shown."""
     column = st.column_config
     return {
         "": column.ImageColumn(width=46, pinned=True),
-        "run": column.TextColumn(width=150, pinned=True),
+        "run": column.TextColumn(width=130, pinned=True),
         "status": column.TextColumn(width=95),
-        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=95),
-        "left": column.TextColumn("time left", width=95),
+        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=90),
+        "left": column.TextColumn("time left", width=80),
+        "preset": column.TextColumn(width=95),
+        "data": column.TextColumn(width=60),
         "best": column.TextColumn("best val.", width=72, help="Best validation accuracy"),
-        "last": column.TextColumn("last val.", width=72, help="Validation accuracy of the last epoch"),
-        "loss": column.LineChartColumn(width=100, help="Training loss"),
+        "last": column.TextColumn("last val.", width=70, help="Validation accuracy of the last epoch"),
+        "loss": column.LineChartColumn(width=90, help="Training loss"),
         "worst layer": column.TextColumn(
-            help="The layer with the lowest gradient RMS, and that over the layers' median"
+            width=150, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
         ),
         "images/s": column.NumberColumn(format="%.0f", width=80),
-        "started": column.DatetimeColumn(format="localized", width=150, help="In your time zone"),
-        "took": column.TextColumn(width=90),
+        "started": column.DatetimeColumn(
+            format="D MMM YYYY, HH:mm",
+            width=140,
+            timezone=show.zone().key,
+            help=f"In your time zone, {show.zone().key}; tick the run to see it in UTC",
+        ),
+        "took": column.TextColumn(width=90, help="Time at work, over all the times the run was started"),
         "tags": column.ListColumn(width=90),
     }
 
@@ -163,8 +195,10 @@ def draw() -> None:
             key=key,
             hide_index=True,
             height="content" if len(runs) <= 13 else 470,
-            column_config=columns(),
+            column_order=columns(runs),
+            column_config=column_look(),
             selection_mode="multi-row",
+            selection_default={"selection": {"rows": [i for i, run in enumerate(ids) if run in picked_before]}},
             on_select=lambda: remember(key, ids),
         )
     changed = read.fingerprint(store)[:2] != before or {r.id: r.status for r in runs} != statuses_before

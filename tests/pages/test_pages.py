@@ -145,6 +145,41 @@ def test_runs_can_be_filtered_by_a_setting(store: Store, page: Page) -> None:
     assert test.dataframe[0].value["run"].tolist() == ["2 tanh", "3 tanh-pn"]
 
 
+def test_runs_are_grouped_by_any_setting_that_differs(store: Store, page: Page) -> None:
+    fill(store, 4, FEW)
+    groups = page("Runs", group="model.depth").dataframe[0].value
+    assert groups["model.depth"].tolist() == ["10", "30"]
+    assert groups["runs"].tolist() == [2, 2]
+    assert "Group by train.seed" in page("Runs").selectbox(key="group").options
+
+
+def test_how_far_a_run_is_has_a_column_until_all_have_ended(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    assert "left" not in page("Runs").dataframe[0].proto.column_order
+    add(store, BY_NAME["live"], FEW)
+    assert {"done", "left"} <= set(page("Runs").dataframe[0].proto.column_order)
+
+
+def test_the_worst_layer_is_named_with_its_share_of_the_median(store: Store, page: Page) -> None:
+    add(store, BY_NAME["sigmoid"], FEW)
+    name, share = page("Runs").dataframe[0].value["worst layer"][0].split(", \N{MULTIPLICATION SIGN}")
+    assert name == "fc1"
+    assert share.endswith("10⁻⁴")
+
+
+def test_a_choice_that_is_no_longer_there_is_no_longer_chosen(store: Store, page: Page) -> None:
+    run_id = add(store, BY_NAME["relu"], FEW)
+    add(store, BY_NAME["tanh"], FEW)
+    write.edit(store, run_id, tags=["mine"])
+    test = page("Runs")
+    test.multiselect(key="tag").set_value(["mine"]).run()
+    test.selectbox(key="group").set_value("model.depth").run()
+    write.delete(store, run_id)
+    test.run()
+    assert not test.exception
+    assert test.dataframe[-1].value["run"].tolist() == ["2 tanh"]
+
+
 def test_a_ticked_run_stays_the_same_run_when_another_is_added(store: Store, page: Page) -> None:
     fill(store, 2, FEW)
     test = page("Runs")
@@ -284,3 +319,14 @@ def test_a_name_with_signs_of_markdown_is_shown_as_it_is(store: Store, page: Pag
     assert test.text_input(key="delete_name").label == r"Type **\_\_init\_\_ \*a\* \$x\$** to confirm"
     test.text_input(key="delete_name").set_value("__init__ *a* $x$").run()
     assert not test.button(key="delete_confirmed").disabled
+
+
+@pytest.mark.parametrize("title", ["Gradient decay", "Layers over time", "Learning curves", "Compare"])
+def test_every_figure_can_be_taken_away_as_picture_drawing_and_numbers(store: Store, page: Page, title: str) -> None:
+    add(store, BY_NAME["sigmoid"], FEW)
+    test = page(title)
+    test.session_state["downloads"] = True
+    test.run()
+    assert not test.exception
+    labels = [button.proto.label for button in test.get("download_button")]
+    assert labels == ["CSV", *["PNG", "SVG", "CSV"] * len(specs(test))]
