@@ -4,12 +4,15 @@ Exit codes: 0 done (of a training: completed), 1 the training failed, 2 it could
 diverged, 4 the training was stopped, 130 interrupted.
 """
 
-from gradscope.cli import demo, ui, train, reproduce, runs, doctor, robustness, explain, tasks, exchange, maintenance  # isort: skip  (the order of `gradscope --help`)
+# in the order of `gradscope --help`
+from gradscope.cli import demo, ui, train, reproduce, runs, doctor, cure  # isort: skip
+from gradscope.cli import robustness, explain, tasks, exchange, maintenance  # isort: skip
 from gradscope.cli.app import main
 from gradscope.cli.training import EXIT_CODES
 
 __all__ = [
     "EXIT_CODES",
+    "cure",
     "demo",
     "doctor",
     "exchange",

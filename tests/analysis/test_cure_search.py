@@ -1,0 +1,112 @@
+"""The search for a cure, on runs that are made up: what is tried, in which order, and when it ends."""
+
+import pytest
+
+from gradscope.analysis.cure import Judged, search, tree
+from gradscope.analysis.findings import Evidence, Finding, Remedy, Severity
+from gradscope.analysis.findings.finding import Page
+from gradscope.config import RunConfig
+from gradscope.presets import PRESETS
+
+CONFIG = PRESETS["sigmoid"].config
+RELU = Remedy(title="ReLU", settings={"model.activation": "relu"})
+NORM = Remedy(title="norms", settings={"methods.batch_norm": "on"})
+SLOWER = Remedy(title="lower rate", settings={"optimizer.lr": "0.01"})
+ADVICE = Remedy(title="look at the code", settings={})
+
+
+def finding(*remedies: Remedy, severity: Severity = Severity.WARNING) -> Finding:
+    evidence = Evidence(page=Page.CURVES)
+    return Finding(
+        name="vanishing_gradient",
+        severity=severity,
+        text="It vanishes.",
+        since=0,
+        confidence=1.0,
+        evidence=evidence,
+        remedies=remedies,
+    )
+
+
+class Bench:
+    """Trains nothing: an accuracy and findings by what was changed."""
+
+    def __init__(self, results: dict[str, tuple[float | None, tuple[Finding, ...]]]) -> None:
+        self.results, self.tried, self.configs = results, [], []
+
+    def __call__(self, config: RunConfig, remedy: Remedy) -> Judged:
+        self.tried.append(remedy.title)
+        self.configs.append(config)
+        accuracy, findings = self.results[remedy.title]
+        return Judged(run_id=10 + len(self.tried), findings=findings, val_accuracy=accuracy)
+
+
+def ill(*remedies: Remedy, accuracy: float = 0.1) -> Judged:
+    return Judged(run_id=1, findings=(finding(*remedies, severity=Severity.CRITICAL),), val_accuracy=accuracy)
+
+
+def test_it_ends_with_the_first_healthy_run() -> None:
+    bench = Bench({"ReLU": (0.9, ()), "norms": (0.95, ())})
+    found = search(CONFIG, ill(RELU, NORM), bench)
+    assert bench.tried == ["ReLU"]
+    assert found.winner == 1
+    assert found.trials[1].config.model.activation == "relu"
+    assert found.trials[1].config.train.seed == CONFIG.train.seed
+
+
+def test_a_run_that_learns_less_than_before_is_no_cure_however_healthy() -> None:
+    bench = Bench({"ReLU": (0.05, ()), "norms": (0.9, ())})
+    assert search(CONFIG, ill(RELU, NORM), bench).winner == 2
+
+
+def test_notes_are_healthy() -> None:
+    bench = Bench({"ReLU": (0.9, (finding(severity=Severity.NOTE),))})
+    assert search(CONFIG, ill(RELU), bench).winner == 1
+
+
+def test_where_none_is_enough_it_goes_on_from_the_best_one() -> None:
+    bench = Bench({"ReLU": (0.5, (finding(SLOWER),)), "norms": (0.3, (finding(),)), "lower rate": (0.9, ())})
+    found = search(CONFIG, ill(RELU, NORM), bench)
+    assert bench.tried == ["ReLU", "norms", "lower rate"]
+    winner = found.trials[3]
+    assert (found.winner, winner.parent) == (3, 1)
+    assert (winner.config.model.activation, winner.config.optimizer.lr) == ("relu", 0.01)
+    assert tree(found).splitlines() == [
+        "run 1, as it was: vanishing gradient, validation 10.0%",
+        "├─ run 11, ReLU: vanishing gradient, validation 50.0%",
+        "│  └─ run 13, lower rate: healthy, validation 90.0%  <- healthy, take this",
+        "└─ run 12, norms: vanishing gradient, validation 30.0%",
+    ]
+
+
+def test_it_ends_where_nothing_gets_better() -> None:
+    bench = Bench({"ReLU": (0.1, (finding(NORM, severity=Severity.CRITICAL),))})
+    found = search(CONFIG, ill(RELU), bench)
+    assert (bench.tried, found.winner) == (["ReLU"], None)
+
+
+def test_no_remedy_is_tried_twice_and_advice_is_none() -> None:
+    same = Remedy(title="ReLU once more", settings={"model.activation": "relu"})
+    bench = Bench({"ReLU": (0.2, (finding(RELU, ADVICE),))})
+    search(CONFIG, ill(RELU, same, ADVICE), bench)
+    assert bench.tried == ["ReLU"]
+
+
+def test_a_run_that_diverged_counts_as_no_accuracy() -> None:
+    bench = Bench({"ReLU": (None, (finding(severity=Severity.CRITICAL),))})
+    found = search(CONFIG, ill(RELU), bench)
+    assert "no accuracy" in tree(found)
+    assert found.winner is None
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_it_tries_no_more_than_allowed(most: int) -> None:
+    bench = Bench({t: (0.1, (finding(RELU, NORM, SLOWER),)) for t in ("ReLU", "norms", "lower rate")})
+    search(CONFIG, ill(RELU, NORM, SLOWER), bench, most=most)
+    assert len(bench.tried) == most
+
+
+def test_nothing_is_tried_on_a_healthy_run() -> None:
+    healthy = Judged(run_id=1, findings=(), val_accuracy=0.9)
+    found = search(CONFIG, healthy, Bench({}))
+    assert (len(found.trials), found.winner) == (1, None)

@@ -1,0 +1,78 @@
+"""Runs of a store are cured by real short runs."""
+
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+from gradscope import jobs
+from gradscope.analysis.cure import tree
+from gradscope.cli.app import app
+from gradscope.config import RunConfig
+from gradscope.cure import cure
+from gradscope.errors import JobError
+from gradscope.overrides import with_overrides
+from gradscope.presets import PRESETS
+from gradscope.records import Status
+from gradscope.store import Store, open_store, read, write
+from gradscope.train import train
+
+SMALL = {"train.epochs": 8, "train.device": "cpu", "data.limit": 600, "model.width": 32, "model.depth": 8}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """With run 1, a sigmoid network whose gradient vanishes."""
+    made = open_store(tmp_path_factory.mktemp("cure") / "runs.db", create=True)
+    trained_here(made, with_overrides(PRESETS["sigmoid"].config, SMALL), "sigmoid", "ill")
+    yield made
+    made.close()
+
+
+def trained_here(store: Store, config: RunConfig, name: str, tag: str) -> int:
+    run_id = jobs.create(store, config, name, status=Status.RUNNING, tags=[tag])
+    train(store, run_id)
+    return run_id
+
+
+def test_a_vanishing_gradient_is_cured(store: Store) -> None:
+    told: list[str] = []
+    found = cure(store, 1, train=trained_here, on_trial=told.append)
+    assert told == ["ReLU with He initialisation", "batch normalisation"], tree(found)
+    assert found.winner == 2
+    before, cured = read.run(store, 1), read.run(store, found.trials[2].judged.run_id)
+    assert (cured.name, cured.tags) == ("sigmoid, batch normalisation", ("cure of 1",))
+    assert cured.config["train"] == before.config["train"]
+    assert (cured.results.val_accuracy or 0) > (before.results.val_accuracy or 0) + 0.5
+
+
+def test_shorter_tries_are_compared_with_a_run_of_their_length(store: Store) -> None:
+    lengths: list[int] = []
+
+    def watched(store: Store, config: RunConfig, name: str, tag: str) -> int:
+        lengths.append(config.train.epochs)
+        return trained_here(store, config, name, tag)
+
+    found = cure(store, 1, epochs=4, most=1, train=watched)
+    assert lengths == [4, 4]
+    assert found.trials[0].judged.run_id != 1
+
+
+def test_a_loop_of_somebodys_own_cannot_be_started_from_here(store: Store) -> None:
+    run_id = write.create_run(store, name="mine", source="attached", config={"lr": 0.1}, status=Status.RUNNING)
+    with pytest.raises(JobError, match=f"run {run_id} is running; stop it"):
+        cure(store, run_id)
+    write.finish(store, run_id, Status.COMPLETED)
+    with pytest.raises(JobError, match="trained by a loop of its own, which cannot be started from here"):
+        cure(store, run_id)
+
+
+@pytest.mark.slow  # starts processes, each of which loads PyTorch
+def test_the_command_queues_the_tries_and_shows_the_tree_and_the_winners_settings(store: Store) -> None:
+    done = CliRunner().invoke(app, ["cure", "1", "--store", store.name])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(
+        "trying: ReLU with He initialisation\ntrying: batch normalisation\nrun 1, as it was: "
+    )
+    assert "the winner's settings:\ngradscope train --preset sigmoid" in done.output
+    assert "--set methods.batch_norm=on" in done.output
