@@ -39,11 +39,13 @@ def with_overrides(config: RunConfig, assignments: Mapping[str, Any]) -> RunConf
         _assign(values, path, _plain(path, assignments[path]))
     tail = scaled_tail(config, assignments)
     if tail is not None:
-        values["schedule"][_TAIL.partition(".")[2]] = tail
+        values["schedule"][TAIL.partition(".")[2]] = tail
     return parse_config(values)
 
 
-_EPOCHS, _TAIL = "train.epochs", "schedule.tail_epochs"
+_EPOCHS = "train.epochs"
+TAIL = "schedule.tail_epochs"
+"""The setting that follows the number of epochs unless it is given."""
 
 
 def scaled_tail(config: RunConfig, assignments: Mapping[str, Any]) -> int | None:
@@ -57,7 +59,7 @@ def scaled_tail(config: RunConfig, assignments: Mapping[str, Any]) -> int | None
     """
     tail, before = config.schedule.tail_epochs, config.train.epochs
     epochs = _plain(_EPOCHS, assignments.get(_EPOCHS, before))
-    if not tail or _TAIL in assignments or not isinstance(epochs, int) or epochs == before:
+    if not tail or TAIL in assignments or not isinstance(epochs, int) or epochs == before:
         return None
     return round(tail * epochs / before)
 
@@ -68,7 +70,7 @@ def tail_note(config: RunConfig, assignments: Mapping[str, Any]) -> str | None:
     if tail is None:
         return None
     was = f"{config.schedule.tail_epochs} of {config.train.epochs} epochs"
-    return f"{_TAIL} is {tail}, in proportion to the {was} before; set it to have another"
+    return f"{TAIL} is {tail}, in proportion to the {was} before; set it to have another"
 
 
 def _plain(path: str, value: Any) -> Any:  # Any: whatever a user may write

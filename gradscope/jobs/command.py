@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gradscope.config import CHOICES, RunConfig, method_classes
+from gradscope.overrides import TAIL, scaled_tail
 from gradscope.paths import DEFAULT_STORE, is_url
 from gradscope.presets import PRESETS
 from gradscope.store import Store
@@ -53,7 +54,8 @@ def differences(base: RunConfig, config: RunConfig) -> dict[str, Any]:  # Any: w
             found |= _of_methods(old[section], new[section])
         elif section != "preset":
             found |= {f"{section}.{k}": v for k, v in new[section].items() if v != old[section][k]}
-    return found
+    # other epochs would scale a tail that is not named
+    return found if scaled_tail(base, found) is None else {**found, TAIL: config.schedule.tail_epochs}
 
 
 def _of_choice(section: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

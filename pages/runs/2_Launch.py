@@ -29,6 +29,17 @@ def cards(earlier: list[Run]) -> str:
     if st.session_state.get("preset") not in names:
         named = st.query_params.get("preset")
         st.session_state["preset"] = named if named in names else names[0]
+    chosen = str(st.session_state["preset"])
+    card_rows([name for name in names if PRESETS[name].paper is None], earlier)
+    for paper in dict.fromkeys(known.paper for known in PRESETS.values() if known.paper):
+        own = [name for name in names if PRESETS[name].paper == paper]
+        with st.expander(f"From a paper: {paper}", icon=":material/article:", expanded=chosen in own):
+            card_rows(own, earlier)
+    return chosen
+
+
+def card_rows(names: list[str], earlier: list[Run]) -> None:
+    """Five presets a row."""
     for first in range(0, len(names), 5):
         for column, name in zip(st.columns(5), names[first : first + 5], strict=False):
             with column, st.container(border=True, height=186, gap="xxsmall"):
@@ -43,7 +54,6 @@ def cards(earlier: list[Run]) -> str:
                 cost = estimate(PRESETS[name].config, earlier)
                 time = f" About {duration(cost.seconds)} here." if cost.seconds else ""
                 st.caption(PRESETS[name].shows + time)
-    return str(st.session_state["preset"])
 
 
 def choose(name: str) -> None:
