@@ -1,4 +1,4 @@
-"""Learning curves: loss and accuracy over the training."""
+"""Learning curves: loss, accuracy and whatever else was logged, over the training."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.quantities import SPLITS, quantity_and_split
 from gradscope.figures.style import (
     ALARM,
     HEIGHT,
@@ -23,7 +24,10 @@ from gradscope.figures.style import (
 AXES = {"step": "step", "epoch": "epoch", "seconds": "time since the start (s)"}
 """What a curve can be drawn against, and what the axis then says."""
 
-_SPLITS = ["training", "validation"]
+_NUMBER = "datum.value && (abs(datum.value) < 1e-3 || abs(datum.value) >= 1e5) ? format(datum.value, '.2~e') : " + (
+    "format(datum.value, ',~f')"
+)
+"""A number of any size as an axis says it."""
 
 
 def learning_curve(
@@ -35,35 +39,47 @@ def learning_curve(
     height: int = HEIGHT,
     title: str | None = None,
 ) -> Figure:
-    """Training (whole line) and validation (dashed, with points) of one quantity, raw pale behind smoothed.
+    """Training (whole line), validation (dashed, with points) and test of one quantity, raw pale behind smoothed.
 
     A value that is not finite is a red cross where the curve was last seen.
 
     Args:
         metrics: `gradscope.analysis.curves.smoothed` of `gradscope.store.read.metrics`.
         runs: the runs to draw.
-        what: `loss` or `accuracy`; the metrics train_<what> and val_<what> are drawn.
+        what: the quantity, as `gradscope.analysis.quantities` tells it by a curve's name.
         against: `step`, `epoch` or `seconds`.
         height: in pixels.
         title: the figure's title; the quantity by default.
     """
-    text = title if title is not None else what.capitalize()
-    names = {f"train_{what}": _SPLITS[0], what: _SPLITS[0], f"val_{what}": _SPLITS[1]}
-    rows = labelled(metrics, runs)
-    rows = rows[rows["name"].isin(names)]
-    rows = rows.assign(split=rows["name"].map(names).astype("object"), broken=~np.isfinite(rows["value"]))
+    text = title if title is not None else what[:1].upper() + what[1:]
+    rows = _of(what, labelled(metrics, runs))
     rows = rows[rows[against].notna()]
     if rows.empty:
         return empty(text, height)
     rows["seen"] = rows.groupby(["run", "name"])["value"].ffill().fillna(0.0)
+    axis = _axis(what, rows)
     parts = [
-        _raw(rows, runs, against, what),
-        _smooth(rows, runs, against, what),
-        _validation(rows, runs, against, what),
+        _raw(rows, runs, against, axis),
+        _smooth(rows, runs, against, axis),
+        _validation(rows, runs, against, axis),
     ]
     if rows["broken"].any():
         parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
     return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=3)
+
+
+def _of(what: str, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one quantity, each with its split and whether its value is finite."""
+    told = {name: quantity_and_split(name) for name in metrics["name"].unique()}
+    rows = metrics[metrics["name"].map({name: quantity == what for name, (quantity, _) in told.items()}).astype(bool)]
+    splits = {name: split for name, (_, split) in told.items()}
+    return rows.assign(split=rows["name"].map(splits).astype("object"), broken=~np.isfinite(rows["value"]))
+
+
+def _axis(what: str, rows: pd.DataFrame) -> alt.Axis:
+    if what == "accuracy" and rows["value"].max() <= 1:  # and not in per cent already, as some programs log it
+        return alt.Axis(title="accuracy", format="%")
+    return alt.Axis(title=f"{what} (nats)" if what == "loss" else what, labelExpr=_NUMBER)
 
 
 def _x(against: str) -> alt.X:
@@ -72,9 +88,7 @@ def _x(against: str) -> alt.X:
     )
 
 
-def _y(column: str, what: str) -> alt.Y:
-    accuracy = what == "accuracy"
-    axis = alt.Axis(title="accuracy" if accuracy else f"{what} (nats)", format="%" if accuracy else "~g")
+def _y(column: str, axis: alt.Axis) -> alt.Y:
     return alt.Y(f"{column}:Q", axis=axis, scale=alt.Scale(zero=False))
 
 
@@ -89,35 +103,43 @@ def _tooltip() -> list[alt.Tooltip]:
     ]
 
 
-def _split_dash() -> alt.StrokeDash:
-    legend = alt.Legend(title=None, orient="bottom", symbolStrokeColor=NEUTRAL, symbolOpacity=1, symbolSize=200)
-    return alt.StrokeDash("split:N", scale=alt.Scale(domain=_SPLITS, range=[[1, 0], [5, 3]]), legend=legend)
+def _split_dash(rows: pd.DataFrame) -> alt.StrokeDash:
+    present = [split for split in SPLITS if (rows["split"] == split).any()]
+    legend = alt.Legend(
+        title=None, orient="bottom", symbolStrokeColor=NEUTRAL, symbolOpacity=1, symbolSize=200, values=present
+    )
+    scale = alt.Scale(domain=list(SPLITS), range=[[1, 0], [5, 3], [1, 2]])
+    return alt.StrokeDash("split:N", scale=scale, legend=None if present == [SPLITS[0]] else legend)
 
 
-def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, what: str) -> alt.Chart:
+def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
     line = alt.Chart(_slim(rows)).mark_line(strokeWidth=1, opacity=0.25, invalid="break-paths-show-path-domains")
     chart: alt.Chart = line.encode(
-        x=_x(against), y=_y("value", what), color=run_colour(runs), strokeDash=_split_dash(), detail="run:N"
+        x=_x(against),
+        y=_y("value", axis),
+        color=run_colour(runs),
+        strokeDash=_split_dash(rows),
+        detail=["run:N", "name:N"],
     )
     return chart
 
 
-def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, what: str) -> alt.Chart:
+def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
     line = alt.Chart(_slim(rows)).mark_line(strokeWidth=2, invalid="break-paths-show-path-domains")
     chart: alt.Chart = line.encode(
         x=_x(against),
-        y=_y("smooth", what),
+        y=_y("smooth", axis),
         color=run_colour(runs),
-        strokeDash=_split_dash(),
-        detail="run:N",
+        strokeDash=_split_dash(rows),
+        detail=["run:N", "name:N"],
         tooltip=_tooltip(),
     )
     return chart
 
 
-def _validation(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, what: str) -> alt.Chart:
-    points = alt.Chart(_slim(rows[(rows["split"] == _SPLITS[1]) & ~rows["broken"]])).mark_point(filled=True, size=35)
-    chart: alt.Chart = points.encode(x=_x(against), y=_y("smooth", what), color=run_colour(runs), tooltip=_tooltip())
+def _validation(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
+    points = alt.Chart(_slim(rows[(rows["split"] != SPLITS[0]) & ~rows["broken"]])).mark_point(filled=True, size=35)
+    chart: alt.Chart = points.encode(x=_x(against), y=_y("smooth", axis), color=run_colour(runs), tooltip=_tooltip())
     return chart
 
 

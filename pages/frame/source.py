@@ -13,7 +13,7 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import StoreDamaged, StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
-from gradscope.store import Store, open_store, read, read_robustness
+from gradscope.store import Store, open_store, read, read_metrics, read_robustness
 
 if TYPE_CHECKING:
     from gradscope.analysis.findings import Tables
@@ -65,6 +65,16 @@ def profile(store: Store, runs: Sequence[Run], kind: Kind, step: int | None = No
 def metrics(store: Store, runs: Sequence[Run], names: tuple[str, ...], max_points: int = 1000) -> pd.DataFrame:
     """See gradscope.store.read.metrics."""
     return _cached(read.metrics, store, "metrics", _key(store, runs), _ids(runs), names, max_points)
+
+
+def metric_names(store: Store, runs: Sequence[Run]) -> list[str]:
+    """See gradscope.store.read_metrics.metric_names."""
+    return list(_cached(read_metrics.metric_names, store, "metric_names", _key(store, runs), _ids(runs)))
+
+
+def highest(store: Store, runs: Sequence[Run], names: tuple[str, ...]) -> pd.DataFrame:
+    """See gradscope.store.read_metrics.highest."""
+    return _cached(read_metrics.highest, store, "highest", _key(store, runs), _ids(runs), names)
 
 
 def layers(store: Store, runs: Sequence[Run]) -> pd.DataFrame:

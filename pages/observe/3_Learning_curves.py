@@ -1,9 +1,14 @@
 """Does it learn, and does what it learns hold on images that it has not seen?"""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import pandas as pd
 import streamlit as st
 
 from gradscope.analysis.curves import best_and_last, smoothed
+from gradscope.analysis.life import seconds_taken
+from gradscope.analysis.quantities import of_quantity, quantities, quantity_and_split
 from gradscope.analysis.wording import UNKNOWN, count, duration, percent, plain, significant
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
@@ -12,12 +17,14 @@ from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
 
 AGAINST = {"step": "step", "epoch": "epoch", "time": "seconds"}
-NAMES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "loss", "accuracy")
+MAIN = ["loss", "accuracy"]
+OTHERS_AT_FIRST = 6
 HOW = """
 The whole line is the training, the dashed one with points the validation; pale is what was measured, strong the moving
 average of it. **Healthy**: both losses fall and stay close. A training loss that falls while the validation loss rises
 is **overfitting**; two flat lines mean that nothing is learned: look at the gradient decay. A red cross is where a
-value stopped being finite.
+value stopped being finite. Below the table stands whatever else was logged; curves that differ only by train, val or
+test in their name share a figure.
 """
 
 
@@ -50,32 +57,73 @@ def controls() -> tuple[str, float]:
 
 def table(metrics: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) -> None:
     """A line a run: best and last values, epochs, speed."""
-    known = best_and_last(metrics).set_index(["run", "name"])
-
-    def value(run: int, name: str, column: str) -> float | None:
-        return float(known.loc[(run, name), column]) if (run, name) in known.index else None
-
+    known = best_and_last(metrics)
+    best = source.highest(store, runs, tuple(_validation_accuracies(metrics["name"].unique()))).set_index("run")
     rows = [
         {
             "": chip(looks[run.id]),
             "run": looks[run.id].label,
-            "best val. accuracy": percent(value(run.id, "val_accuracy", "best")),
-            "at step": count(None if (at := value(run.id, "val_accuracy", "best_step")) is None else int(at)),
-            "last val. accuracy": percent(value(run.id, "val_accuracy", "last")),
+            **_best(run, best),
+            **_last(known[known["run"] == run.id]),
             "test accuracy": percent(run.results.test_accuracy),
-            "last training loss": significant(value(run.id, "train_loss", "last") or value(run.id, "loss", "last")),
-            "last val. loss": significant(value(run.id, "val_loss", "last")),
             "epochs": UNKNOWN if run.progress.epoch is None else f"{run.progress.epoch:.1f}",
             "images/s": significant(run.progress.samples_per_second),
+            "took": duration(seconds_taken(run, datetime.now(UTC))),
         }
         for run in runs
     ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        key="curves_table",
-        column_config={"": st.column_config.ImageColumn(width=46)},
+    config = {"": st.column_config.ImageColumn(width=46)}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="curves_table", column_config=config)
+
+
+def _validation_accuracies(names: Sequence[str]) -> list[str]:
+    return [name for name in names if quantity_and_split(name) == ("accuracy", "validation")]
+
+
+def _best(run: Run, best: pd.DataFrame) -> dict[str, str]:
+    """The best validation accuracy; a curve on the page may be thinned and lack it."""
+    known = best.loc[run.id] if run.id in best.index else None
+    value = run.results.best_val_accuracy if run.results.best_val_accuracy is not None or known is None else known.value
+    return {"best val.": _accuracy(value), "at step": count(None if known is None else int(known.step))}
+
+
+def _accuracy(value: float | None) -> str:
+    """In per cent, as a program may have logged it itself."""
+    return f"{significant(value)} %" if value is not None and value > 1 else percent(value)
+
+
+def _last(known: pd.DataFrame) -> dict[str, str]:
+    """The last values; of several curves of a kind that of the first name."""
+    told = [quantity_and_split(name) for name in known["name"]]
+    values = dict(reversed(list(zip(told, known["last"], strict=True))))
+    return {
+        "last val.": _accuracy(values.get(("accuracy", "validation"))),
+        "training loss": significant(values.get(("loss", "training"))),
+        "val. loss": significant(values.get(("loss", "validation"))),
+    }
+
+
+def others(names: list[str]) -> list[str]:
+    """Which of the other curves to draw; some at first, for somebody may have logged hundreds."""
+    known = [quantity for quantity in quantities(names) if quantity not in MAIN]
+    if not known:
+        return []
+    if "curves" in st.session_state:
+        st.session_state["curves"] = [curve for curve in st.session_state["curves"] if curve in known]
+    return st.multiselect(
+        f"Other curves ({len(known)})", known, known[:OTHERS_AT_FIRST], key="curves", bind="query-params"
     )
+
+
+def grid(wanted: list[str], names: list[str], runs: list[Run], looks: dict[int, RunStyle]) -> None:
+    """Small figures, three in a row."""
+    chosen = tuple(name for quantity in wanted for name in of_quantity(quantity, names))
+    curves = smoothed(source.metrics(store, runs, chosen, 200), weight)
+    for first in range(0, len(wanted), 3):
+        for place, what in zip(st.columns(3), wanted[first : first + 3], strict=False):
+            with place:
+                figure = learning_curve(curves, looks, what=what, against=x_axis, height=200)
+                show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
 
 
 store = source.the_store()
@@ -87,13 +135,15 @@ x_axis, weight = controls()
 def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     show.live_badge(runs)
-    metrics = source.metrics(store, runs, NAMES, 500 if len(runs) < 5 else 200)
-    if metrics.empty:
-        st.info("None of these runs has logged a loss or an accuracy yet: `run.log({'train_loss': ...})` does.")
+    names = source.metric_names(store, runs)
+    if not names:
+        st.info("None of these runs has logged a curve yet: `run.log({'train_loss': ...})` does.")
         return
     looks = choice.look(runs)
+    main = tuple(name for what in MAIN for name in of_quantity(what, names))
+    metrics = source.metrics(store, runs, main, 500 if len(runs) < 5 else 200)
     curves = smoothed(metrics, weight)
-    for column, what in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+    for column, what in zip(st.columns(2), MAIN, strict=True):
         with column:
             figure = learning_curve(curves, looks, what=what, against=x_axis, height=350)
             show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
@@ -101,12 +151,8 @@ def draw(runs: list[Run]) -> None:
     broken = [f"{plain(looks[r.id].label)} at step {count(r.nonfinite.step)}" for r in runs if r.nonfinite]
     if broken:
         st.warning(f"Stopped being finite: {', '.join(broken)}.", icon=":material/error:")
-    took = [
-        f"{plain(looks[r.id].label)} {duration((r.ended - r.started).total_seconds())}"
-        for r in runs
-        if r.ended and r.started
-    ]
-    st.caption(f"Time taken: {', '.join(took)}." if took else "")
+    if wanted := others(names):
+        grid(wanted, names, runs, looks)
     show.how_to_read(HOW, metrics, "learning_curves")
 
 

@@ -5,7 +5,7 @@ import pytest
 from stores import PAGES, STORIES, WITHOUT_RUNS, add, fill
 from streamlit.testing.v1 import AppTest
 
-from gradscope.records import Status
+from gradscope.records import Batch, Metric, Progress, Status
 from gradscope.store import Store, read, write
 
 Page = Callable[..., AppTest]
@@ -125,6 +125,38 @@ def test_layers_over_time_draws_map_histograms_and_ratio(store: Store, page: Pag
 def test_learning_curves_name_where_a_loss_stopped_being_finite(store: Store, page: Page) -> None:
     add(store, BY_NAME["exploded"], [0, 10, 180])
     assert "exploded at step 180" in page("Learning curves").warning[0].value
+
+
+def log(store: Store, name: str, curves: dict[str, list[float]]) -> int:
+    run_id = write.create_run(store, name=name, source="attached", config={}, status=Status.RUNNING)
+    points = [Metric(name=n, step=10 * i, value=v) for n, values in curves.items() for i, v in enumerate(values)]
+    write.append(store, run_id, Batch(metrics=tuple(points), progress=Progress(last_step=20)))
+    return run_id
+
+
+def test_every_curve_that_somebody_logged_is_drawn(store: Store, page: Page) -> None:
+    log(store, "mine", {"train/loss": [3, 2], "eval/loss": [3, 2.5], "lr": [0.1], "F1/val": [0.2], "grad_norm": [5, 6]})
+    test = page("Learning curves")
+    assert not test.exception
+    assert titles(test) == ["Loss", "Accuracy", "Learning rate", "F1", "Grad norm"]
+    test.multiselect(key="curves").set_value(["F1"]).run()
+    assert titles(test) == ["Loss", "Accuracy", "F1"]
+
+
+def test_of_many_curves_some_are_drawn_and_all_can_be_chosen(store: Store, page: Page) -> None:
+    log(store, "mine", {f"own {i:02}": [1.0, 2.0] for i in range(40)})
+    test = page("Learning curves")
+    assert len(titles(test)) == 8
+    assert len(test.multiselect(key="curves").options) == 40
+
+
+def test_the_best_accuracy_is_not_that_of_a_thinned_curve(store: Store, page: Page) -> None:
+    values = [0.5] * 3000
+    values[1501] = 0.9
+    log(store, "mine", {"val_acc": values})
+    row = page("Learning curves").dataframe[0].value.iloc[0]
+    assert (row["best val."], row["at step"].split()) == ("90.0 %", ["15", "010"])
+    assert row["last val."] == "50.0 %"
 
 
 def test_compare_hides_settings_that_are_equal(store: Store, page: Page) -> None:
