@@ -8,51 +8,32 @@ architectures, noise accuracies and radar accuracies, and the learning rates, ar
 
 from typing import Any, Literal
 
-from gradscope.config import (
-    AnyData,
-    Cifar10,
-    Cifar100,
-    ClipValue,
-    CosineWave,
-    Initialisation,
-    PaperCnn,
-    PseudoNorm,
-    Rdrd,
-    Record,
-    RunConfig,
-    Sgd,
-    Train,
-)
+from gradscope.config import AnyData, Cifar10, Cifar100, PseudoNorm, Rdrd, Record, RunConfig
+from gradscope.presets import preset
 from gradscope.reproduce.paper import Contrast, Difference, Experiment, Paper, Published
 
 LOST = "lost in our copy"
 NOT_SAID = "not said"
 
-DUAL, DIRECT = PseudoNorm(form="dual"), PseudoNorm(form="direct")
+_DUAL = PseudoNorm(form="dual")
+_RATE = preset("paper-tanh-pn-dual").config.optimizer.lr
 
 # as little validation as allowed in round numbers: the paper trains on all 50,000 pictures
 _VALIDATION = 0.02
 _CIFAR10 = Cifar10(val_fraction=_VALIDATION)
 
 
-def _config(
-    *methods: PseudoNorm,
-    data: AnyData = _CIFAR10,
-    variant: Literal[1, 2, 3] = 1,
-    activation: Literal["tanh", "relu"] = "tanh",
-    scheme: Literal["lecun", "he"] = "lecun",
-    epochs: int = 90,
-    rising_first: bool = False,
-) -> RunConfig:
-    return RunConfig(
-        data=data,
-        model=PaperCnn(variant=variant, activation=activation),
-        methods=(Initialisation(scheme=scheme), *methods, ClipValue(limit=0.5)),
-        optimizer=Sgd(lr=0.05, weight_decay=0.003),
-        schedule=CosineWave(period_epochs=1, min_lr=1e-4, tail_epochs=20, tail_lr=1e-4, rising_first=rising_first),
-        train=Train(epochs=epochs, batch_size=50, mixed_precision=False),
-        record=Record(every=500),
-    )
+def _config(name: str, data: AnyData = _CIFAR10) -> RunConfig:
+    """A preset of the paper on a data set, in float32 throughout, recorded now and then."""
+    base = preset(name).config
+    train = base.train.model_copy(update={"mixed_precision": False})
+    return base.model_copy(update={"data": data, "train": train, "record": Record(every=500)})
+
+
+def _treated(config: RunConfig, *treatments: PseudoNorm) -> RunConfig:
+    """The config with these in place of the pseudo-normalisation that it has."""
+    others = [m for m in config.methods if not isinstance(m, PseudoNorm)]
+    return RunConfig(**{**dict(config), "methods": (*others, *treatments)})
 
 
 def _augmented(data: AnyData) -> Any:  # Any: a union member, which pydantic's copy does not name
@@ -61,7 +42,7 @@ def _augmented(data: AnyData) -> Any:  # Any: a union member, which pydantic's c
 
 def _varied(name: str, title: str, **sections: dict[str, object]) -> Experiment:
     """The dual form with settings of one section changed that the paper leaves open."""
-    config = _config(DUAL)
+    config = _config("paper-tanh-pn-dual")
     changed = {section: getattr(config, section).model_copy(update=values) for section, values in sections.items()}
     return Experiment(
         name=name,
@@ -74,12 +55,13 @@ def _varied(name: str, title: str, **sections: dict[str, object]) -> Experiment:
 
 def _radar(name: str, title: str, split: Literal["random", "recording"], *methods: PseudoNorm) -> Experiment:
     """Model 2 on stacks of three radar frames; 30 epochs with a tail of the same share are our proposal."""
-    config = _config(*methods, data=Rdrd(split=split), variant=2, epochs=_RADAR_EPOCHS)
+    config = _treated(_config("paper-2-pn", Rdrd(split=split)), *methods)
     schedule = config.schedule.model_copy(update={"tail_epochs": _RADAR_TAIL_EPOCHS})
+    train = config.train.model_copy(update={"epochs": _RADAR_EPOCHS})
     return Experiment(
         name=name,
         title=title,
-        config=config.model_copy(update={"schedule": schedule}),
+        config=config.model_copy(update={"schedule": schedule, "train": train}),
         unpublished=(
             "the paper's table is lost; its text says that others do better and that the result is fair for the "
             "network's size"
@@ -116,21 +98,21 @@ PAPER = Paper(
         Experiment(
             name="tanh",
             title="Model 1, plain tanh",
-            config=_config(),
+            config=_config("paper-tanh"),
             noise=True,
             unpublished="our control: the paper trains no plain tanh net",
         ),
         Experiment(
             name="pn-direct",
             title="Model 1, direct form",
-            config=_config(DIRECT),
+            config=_config("paper-tanh-pn"),
             published=_MODEL_1,
             differences=(_FORM,),
         ),
         Experiment(
             name="pn-dual",
             title="Model 1, dual form",
-            config=_config(DUAL),
+            config=_config("paper-tanh-pn-dual"),
             published=_MODEL_1,
             differences=(_FORM,),
             noise=True,
@@ -138,7 +120,7 @@ PAPER = Paper(
         Experiment(
             name="pn-dual-augmented",
             title="Model 1, dual form, augmented",
-            config=_config(DUAL, data=_augmented(_CIFAR10)),
+            config=_config("paper-tanh-pn-dual", _augmented(_CIFAR10)),
             published=Published(accuracy=0.8261),
             differences=(_FORM,),
             noise=True,
@@ -146,7 +128,7 @@ PAPER = Paper(
         Experiment(
             name="relu-he",
             title="Model 1, ReLU, He",
-            config=_config(activation="relu", scheme="he"),
+            config=_config("paper-relu"),
             published=_RELU,
             differences=(_RELU_START,),
             noise=True,
@@ -154,40 +136,34 @@ PAPER = Paper(
         Experiment(
             name="relu-lecun",
             title="Model 1, ReLU, LeCun",
-            config=_config(activation="relu"),
+            config=_config("paper-relu-lecun"),
             published=_RELU,
             differences=(_RELU_START,),
         ),
         Experiment(
             name="model-2",
             title="Model 2, dual form",
-            config=_config(DUAL, variant=2),
+            config=_treated(_config("paper-2-pn"), _DUAL),
             published=Published(accuracy=0.805, remark='the paper says "nearly the same" as model 1'),
             differences=(_FORM,),
         ),
         Experiment(
             name="model-2-augmented",
             title="Model 2, dual form, augmented",
-            config=_config(DUAL, variant=2, data=_augmented(_CIFAR10)),
+            config=_treated(_config("paper-2-pn", _augmented(_CIFAR10)), _DUAL),
             published=Published(accuracy=0.8419),
             differences=(_FORM,),
         ),
         Experiment(
             name="model-3",
             title="Model 3, CIFAR-100, dual form, augmented",
-            config=_config(
-                DUAL,
-                variant=3,
-                data=_augmented(Cifar100(val_fraction=_VALIDATION)),
-                epochs=160,
-                rising_first=True,
-            ),
+            config=_treated(_config("paper-3-pn", _augmented(Cifar100(val_fraction=_VALIDATION))), _DUAL),
             published=Published(accuracy=0.6123),
             differences=(_FORM, _RISING),
         ),
-        _radar("rdrd-random", "Model 2, radar, random split, dual form", "random", DUAL),
+        _radar("rdrd-random", "Model 2, radar, random split, dual form", "random", _DUAL),
         _radar("rdrd-random-tanh", "Model 2, radar, random split, plain tanh", "random"),
-        _radar("rdrd-recording", "Model 2, radar, split by recording, dual form", "recording", DUAL),
+        _radar("rdrd-recording", "Model 2, radar, split by recording, dual form", "recording", _DUAL),
         _radar("rdrd-recording-tanh", "Model 2, radar, split by recording, plain tanh", "recording"),
         _varied("rate-0.02", "Dual form, peak rate 0.02", optimizer={"lr": 0.02}),
         _varied("rate-0.1", "Dual form, peak rate 0.1", optimizer={"lr": 0.1}),
@@ -197,14 +173,14 @@ PAPER = Paper(
         Experiment(
             name="scope-batch",
             title="Dual form, one RMS a batch",
-            config=_config(DUAL.model_copy(update={"scope": "batch"})),
+            config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"scope": "batch"})),
             unpublished="varies a setting that the paper leaves open",
             sweep=True,
         ),
         Experiment(
             name="every-layer",
             title="Dual form, every layer normalised",
-            config=_config(DUAL.model_copy(update={"every": 1})),
+            config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"every": 1})),
             unpublished="the paper says that not every layer may be normalised, without a figure",
             sweep=True,
         ),
@@ -213,7 +189,7 @@ PAPER = Paper(
         Difference(
             setting="filters, strides, padding", paper=LOST, ours="3x3, padding 1, stride 2 for pooling; widths by us"
         ),
-        Difference(setting="peak learning rate", paper=LOST, ours="0.05, chosen beforehand; 0.02 and 0.1 in the sweep"),
+        Difference(setting="peak learning rate", paper=LOST, ours=f"{_RATE:g}, chosen beforehand; others in the sweep"),
         Difference(setting="lowest learning rate", paper=LOST, ours="1e-4, the rate of the last epochs"),
         Difference(setting="period of the cosine", paper="read as one epoch", ours="1 epoch; 10 in the sweep"),
         Difference(setting="momentum", paper=NOT_SAID, ours="none"),
