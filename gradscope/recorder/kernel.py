@@ -254,6 +254,17 @@ def _hand_in(address: int, counts: Any, desk: Any) -> None:
             counts[i] = 0
 
 
+@_compiled
+def _new_desk() -> Any:
+    """What a thread counts with: tables, keys and slots of a block, pairs, and the lowest key that these can hold."""
+    tables = np.zeros((_TABLES, _KEYS), np.int32)
+    keys = np.empty(_BLOCK, np.uint16)
+    pairs = np.zeros(_SPAN * _SPAN, np.int32)
+    slots = np.empty(_BLOCK // 2, np.uint16)
+    lowest = np.zeros(1, np.int64)
+    return tables, keys, pairs, slots, lowest
+
+
 @_callback
 def work(job: Any) -> None:
     """What each thread does: draw chunks until there are none.
@@ -265,12 +276,7 @@ def work(job: Any) -> None:
     n_chunks = head[1]
     chunks = carray(_at(head[2], types.int64), n_chunks * 4)
     sums = carray(_at(head[3], types.float64), n_chunks * 3)
-    tables = np.zeros((_TABLES, _KEYS), np.int32)
-    keys = np.empty(_BLOCK, np.uint16)
-    pairs = np.zeros(_SPAN * _SPAN, np.int32)
-    slots = np.empty(_BLOCK // 2, np.uint16)
-    lowest = np.zeros(1, np.int64)
-    desk = (tables, keys, pairs, slots, lowest)
+    desk = _new_desk()
     counts = np.zeros(N_COUNTS, np.int64)
     row = -1
     chunk = _add(head[0], 1)

@@ -35,8 +35,8 @@ def test_rms_agrees_with_numpy_from_1e_minus_40_to_1e30(rows_of, exponent):
     values = (np.random.default_rng(0).normal(size=5000) * 10.0**exponent).astype(np.float32)
     (row,) = rows_of([torch.from_numpy(values)])
     wide = values.astype(np.float64)
-    assert rms(row) == pytest.approx(np.sqrt(np.mean(wide**2)), rel=1e-9)
-    assert row[SUM_ABS] == pytest.approx(np.abs(wide).sum(), rel=1e-9)
+    assert rms(row) == pytest.approx(np.sqrt(np.mean(wide**2)), rel=1e-9, abs=0)
+    assert row[SUM_ABS] == pytest.approx(np.abs(wide).sum(), rel=1e-9, abs=0)
     assert row[MAX_ABS] == np.abs(wide).max()
 
 
@@ -57,12 +57,87 @@ def test_the_histogram_of_float32_is_exact_and_counts_add_up(values):
     assert row[ZEROS : COUNTS + histogram.BINS].sum() == row[N] == values.size
 
 
+BITS = {
+    torch.float16: (np.int16, torch.int16),
+    torch.bfloat16: (np.int16, torch.int16),
+    torch.float32: (np.int32, torch.int32),
+    torch.float64: (np.int64, torch.int64),
+}
+
+
+@st.composite
+def any_bits(draw):
+    """A tensor of any of the four types that holds any values at all: each pattern of bits may come."""
+    dtype = draw(st.sampled_from(list(BITS)))
+    of_numpy, of_torch = BITS[dtype]
+    limits = np.iinfo(of_numpy)
+    elements = st.integers(int(limits.min), int(limits.max)) | st.sampled_from([0, 1, int(limits.min)])
+    bits = draw(arrays(of_numpy, st.integers(1, 300), elements=elements))
+    assert torch.from_numpy(bits).dtype is of_torch
+    return torch.from_numpy(bits).view(dtype)
+
+
+def measured(tensors):
+    return measure.measure(tensors).rows()
+
+
+@pytest.mark.parametrize("way", [by_reference, measured], ids=["reference", "compiled"])
 @settings(deadline=None)
-@given(arrays(np.float64, st.integers(0, 300), elements=st.floats()))
-def test_the_histogram_of_float64_is_exact(values):
+@given(tensor=any_bits())
+def test_whatever_the_bits_counts_add_up_and_every_value_is_in_its_place(way, tensor):
+    measure.wait_until_compiled()
+    (row,) = way([tensor])
+    wide = tensor.double().numpy()
+    finite = np.abs(wide[np.isfinite(wide)])
+    assert row[N] == wide.size == row[ZEROS:].sum()
+    assert row[ZEROS] == (wide == 0).sum()
+    assert row[NAN] == np.isnan(wide).sum()
+    assert row[POS_INF] == np.isposinf(wide).sum()
+    assert row[NEG_INF] == np.isneginf(wide).sum()
+    assert np.array_equal(row[COUNTS:], histogram.count(wide))
+    assert row[MAX_ABS] == (finite.max() if finite.size else 0.0)
+    with np.errstate(over="ignore", under="ignore"):
+        assert row[SUM_SQUARES] == pytest.approx((finite**2).sum(), rel=1e-12, abs=0)
+        assert row[SUM_ABS] == pytest.approx(finite.sum(), rel=1e-12, abs=0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(65_530, 200_000),
+    decades=st.floats(0.0, 30.0),
+    centre=st.floats(-25.0, 20.0),
+    odd=st.sampled_from([0.0, 1e-4, 0.3, 1.0]),
+    double=st.booleans(),
+)
+def test_long_tensors_of_any_spread_are_counted_exactly(seed, n, decades, centre, odd, double):
+    dice = np.random.default_rng(seed)
+    values = dice.normal(size=n) * 10.0 ** dice.uniform(centre - decades / 2, centre + decades / 2, n)
+    strange = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-42])
+    values = np.where(dice.random(n) < odd, dice.choice(strange, n), values)
+    values = values if double else values.astype(np.float32)
     (row,) = by_kernel([torch.from_numpy(values)])
-    assert np.array_equal(row[COUNTS:], histogram.count(values))
-    assert row[NAN] == np.isnan(values).sum()
+    wide = values.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    assert np.array_equal(row[COUNTS:], histogram.count(wide))
+    assert row[ZEROS:].sum() == row[N] == n
+    counts = [(wide == 0).sum(), np.isnan(wide).sum(), np.isposinf(wide).sum(), np.isneginf(wide).sum()]
+    assert row[ZEROS : NEG_INF + 1].tolist() == counts
+    assert row[SUM_SQUARES] == pytest.approx((finite**2).sum(), rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("dtype", list(BITS), ids=str)
+def test_rms_of_every_type_agrees_with_numpy_wherever_it_has_numbers(dtype):
+    dice = np.random.default_rng(0)
+    # beyond 1e30 and below 1e-40 float32 itself has no numbers for all of a normal distribution
+    lowest, highest = {torch.float16: (-6, 4)}.get(dtype, (-40, 30))
+    tensors = [torch.from_numpy(dice.normal(size=3000) * 10.0**e).to(dtype) for e in range(lowest, highest + 1)]
+    for way in (measured, by_reference):
+        for tensor, row in zip(tensors, way(tensors), strict=True):
+            stats = statistics.layer_stats(row, step=0, layer=0, kind=Kind.GRADIENT, blob=b"")
+            wide = tensor.double().numpy()
+            assert stats.rms == pytest.approx(np.sqrt(np.mean(wide**2)), rel=1e-6, abs=0)
+            assert stats.rms > 0
 
 
 def test_all_float32_bit_patterns_near_the_edges_fall_into_the_right_bin():
@@ -115,7 +190,7 @@ def test_half_precision_tensors_are_measured_as_their_exact_values(dtype):
     values = (torch.randn(2000, generator=torch.Generator().manual_seed(0)) * 1e-6).to(dtype)
     (row,) = measure.measure([values]).rows()
     wide = values.double().numpy()
-    assert rms(row) == pytest.approx(np.sqrt(np.mean(wide**2)), rel=1e-12)
+    assert rms(row) == pytest.approx(np.sqrt(np.mean(wide**2)), rel=1e-12, abs=0)
     assert np.array_equal(row[COUNTS:], histogram.count(wide))
 
 

@@ -43,7 +43,7 @@ def rms(tensor):
 
 
 def close(value):
-    return pytest.approx(value, rel=1e-6)
+    return pytest.approx(value, rel=1e-6, abs=0)
 
 
 def mlp(*activations):
