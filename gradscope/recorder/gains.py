@@ -26,11 +26,23 @@ class Source(Protocol):
 
 @dataclass(eq=False)
 class Told:
-    """All that one source said in a step, perhaps still on its way from a device."""
+    """All that one source said in a step, on its device; in a CUDA graph these are the tensors that replays fill."""
 
-    gains: list[Transfer] = field(default_factory=list)
-    """One for each backward pass."""
-    shares: list[Transfer] = field(default_factory=list)
+    gains: list[Tensor] = field(default_factory=list)
+    """One for each backward pass, 0-dim."""
+    shares: list[Tensor] = field(default_factory=list)
+
+    def send(self) -> "Sent":
+        """Its present values, on their way to the host."""
+        return Sent(gains=[Transfer(t) for t in self.gains], shares=[Transfer(t) for t in self.shares])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """The same, perhaps still on its way."""
+
+    gains: Sequence[Transfer]
+    shares: Sequence[Transfer]
 
     def resolve(self, step: int, layer: int, method: str) -> Gain:
         """As it is stored, the passes averaged; waits for the device."""
@@ -79,9 +91,9 @@ class Gains:
     def _on_gain(self, layer: Watched, method: str, gain: Tensor, share: Tensor | None) -> None:
         with self._timer:
             told = self._told.setdefault((layer, method), Told())
-            told.gains.append(Transfer(gain))
+            told.gains.append(gain)
             if share is not None:
-                told.shares.append(Transfer(share))
+                told.shares.append(share)
 
 
 def _sources(model: nn.Module, watched: Mapping[nn.Module, Watched]) -> list[tuple[Source, Watched]]:

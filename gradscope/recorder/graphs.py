@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gradscope.recorder.gains import Told
 from gradscope.recorder.groups import Group
 from gradscope.recorder.layers import Watched
 from gradscope.recorder.passes import Seen
@@ -15,6 +16,7 @@ class Captured:
     groups: Sequence[Group]
     """Of gradients, weights and updates; empty if the optimiser's step is not in the graph."""
     passes: Mapping[Watched, Seen]
+    told: Mapping[tuple[Watched, str], Told]
     has_step: bool
     """Whether the optimiser's step is in the graph."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gradscope.recorder import statistics
-from gradscope.recorder.gains import Told
+from gradscope.recorder.gains import Sent
 from gradscope.recorder.groups import Group
 from gradscope.recorder.measure import Transfer, encoded
 from gradscope.recorder.passes import Shares
@@ -35,7 +35,7 @@ class Record:
         groups: Sequence[Group],
         *,
         shares: Mapping[int, Shares] | None = None,
-        told: Mapping[tuple[int, str], Told] | None = None,
+        told: Mapping[tuple[int, str], Sent] | None = None,
         raw: Raw | None = None,
         overflow: Transfer | None = None,
     ) -> None:

@@ -162,6 +162,7 @@ class Watch:
             raise RecorderError("capturing() is for CUDA graphs, and no weight of this model is on a CUDA device")
         self._raw.disarm()
         self._gains.disarm()
+        self._gains.arm()
         self._uncompiled.off()
         if self._everything:
             self._passes.arm()
@@ -172,8 +173,8 @@ class Watch:
                 yield
         finally:
             groups, self._early, self._treated = self._early, [], None
-            passes, has_step = self._passes.disarm(), self._captures_step
-            self._captured = Captured(groups=groups, passes=passes, has_step=has_step)
+            passes, told, has_step = self._passes.disarm(), self._gains.disarm(), self._captures_step
+            self._captured = Captured(groups=groups, passes=passes, told=told, has_step=has_step)
             self._due, self._is_capturing = due, False
             self._prepare()
 
@@ -246,9 +247,10 @@ class Watch:
         shares = {index: Shares(seen[layer]) for index, layer in enumerate(self._layers) if layer in seen}
         groups += self._groups_of_passes(seen)
         raw, self._treated = self._treated, None
-        told = {(self._layers.index(layer), method): said for (layer, method), said in self._gains.disarm().items()}
+        told = self._gains.disarm() or (self._captured.told if self._captured is not None else {})
+        sent = {(self._layers.index(layer), method): said.send() for (layer, method), said in told.items()}
         record = Record(
-            *(self.step, self._names, self._kinds, groups), shares=shares, told=told, raw=raw, overflow=overflow
+            *(self.step, self._names, self._kinds, groups), shares=shares, told=sent, raw=raw, overflow=overflow
         )
         self._raw.forget()
         self._receiver.record(record)

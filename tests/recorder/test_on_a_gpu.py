@@ -7,6 +7,8 @@ from torch import nn
 from watching import close, rms
 
 import gradscope
+from gradscope.methods.pseudo_norm import PseudoNormalised
+from gradscope.store import open_store, read
 
 pytestmark = pytest.mark.gpu
 
@@ -142,6 +144,26 @@ def test_passes_in_a_cuda_graph_are_recorded_when_the_optimiser_steps_outside_of
         expected = gradients(model)
     assert recorded(path, run, 1) == [close(value) for value in expected]
     assert None not in recorded(path, run, 1, "activation")
+
+
+def test_the_gain_of_pseudo_norm_in_a_cuda_graph_is_recorded_anew_with_each_replay(path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 8), PseudoNormalised(nn.Tanh()), nn.Linear(8, 4)).cuda()
+    optimizer, images = sgd(model), torch.randn(6, 12, device="cuda")
+    expected = {}
+    with gradscope.init(store=path) as run:
+        run.watch(model, optimizer, every=1)
+        graph = captured_step(run, model, optimizer, images)
+        for number in (3, 4, 5):
+            images.mul_(2)
+            derivative = 1 - torch.tanh(model[0](images)).detach().double() ** 2
+            graph.replay()
+            run.record_step()
+            expected[number] = (1 / derivative.square().mean(1).sqrt()).mean().item()
+    found = read.gain_series(open_store(path), run.id).set_index("step")["gain"]
+    assert {number: found[number] for number in expected} == {
+        n: pytest.approx(g, rel=1e-4) for n, g in expected.items()
+    }
 
 
 def test_a_graph_that_the_run_was_not_told_of_is_captured_all_the_same(path, caplog):

@@ -12,6 +12,8 @@ from gradscope.config import BackwardGradientNorm, GradientAmplification, Mlp, P
 from gradscope.methods import build_methods
 from gradscope.methods.pseudo_norm import PseudoNormalised
 from gradscope.models import build_model
+from gradscope.recorder.gains import Told
+from gradscope.records import Gain
 from gradscope.store import open_store, read
 
 
@@ -134,3 +136,13 @@ def test_a_model_of_somebody_else_has_its_gains_in_the_store(tmp_path):
     assert frame[["step", "layer", "name"]].values.tolist() == [[0, 1, "2"], [1, 1, "2"], [2, 1, "2"]]
     assert (frame["gain"] > 1).all()
     assert frame["share_above_one"].between(0, 1).all()
+
+
+def test_what_a_source_told_can_be_sent_again_after_a_replay_has_filled_it_anew():
+    told = Told(gains=[torch.tensor(2.0)], shares=[torch.tensor(0.25)])
+    first = told.send()
+    told.gains[0].fill_(3.0)
+    assert first.resolve(0, 1, "pseudo_norm").gain == 2.0
+    assert told.send().resolve(0, 1, "pseudo_norm") == Gain(
+        step=0, layer=1, method="pseudo_norm", gain=3.0, share_above_one=0.25
+    )
