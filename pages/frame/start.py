@@ -6,8 +6,10 @@ already and the browser, in another process, reads Streamlit's scripts: the firs
 
 import gc
 import importlib
+import socket
 import sys
 import threading
+import time
 
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
@@ -27,8 +29,19 @@ SWITCH_SECONDS = 0.0005
 """How long the importing thread may keep the server waiting; Python's 5 ms add up over a page's hundred files."""
 
 
+def wait_until_answering() -> None:
+    """Return when somebody listens at the port: until then the imports would only hold the server up."""
+    port = int(sys.argv[sys.argv.index("--server.port") + 1])
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.005)
+
+
 def load() -> None:
     """Import what the pages need; what they need beyond it they import themselves, as ever."""
+    wait_until_answering()
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
