@@ -1,6 +1,16 @@
 """What holds for all tests."""
 
+import sys
+
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def main_module_stays():
+    """AppTest puts the page's script in place of `__main__`, which a process spawned later would run again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def pytest_collection_modifyitems(items):
