@@ -83,9 +83,9 @@ def test_three_runs_are_compared(gallery: Dashboard, page: Page) -> None:
     table = {r.pop("setting or result"): r for r in rows(page)}
     assert table["status"] == dict.fromkeys(["tanh", "tanh-pn", "relu"], "✓ completed")
     assert table["optimizer.lr"] == {"tanh": "0.005", "tanh-pn": "0.005", "relu": "0.05"}
-    assert "data.name" not in table, "equal settings are hidden"
+    assert "data.val_fraction" not in table, "equal settings are hidden"
     page.get_by_text("Hide equal settings").click()
-    until(lambda: any(r["setting or result"] == "data.name" for r in rows(page)), "equal settings are shown")
+    until(lambda: any(r["setting or result"] == "data.val_fraction" for r in rows(page)), "equal settings are shown")
     alright(page)
 
 
