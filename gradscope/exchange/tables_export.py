@@ -14,10 +14,11 @@ HISTOGRAM_COLUMNS = ["layer", "name", "kind", "step", "log2_low", "log2_high", "
 
 
 def write_csv(store: Store, run_id: int, folder: Path) -> None:
-    """Write layer_stats.csv, metrics.csv, histograms.csv (edges as log2 of the magnitude) and run.json."""
+    """Write layer_stats, metrics, skipped_steps and histograms (edges as log2 of the magnitude) .csv, and run.json."""
     run = _begin(store, run_id, folder)
     run.layer_stats().to_csv(folder / "layer_stats.csv", index=False)
     run.metrics().to_csv(folder / "metrics.csv", index=False)
+    run.skipped_steps().to_csv(folder / "skipped_steps.csv", index=False)
     with (folder / "histograms.csv").open("w", newline="") as file:
         for number, part in enumerate(_histograms(run)):
             part.to_csv(file, index=False, header=number == 0)
@@ -31,6 +32,7 @@ def write_parquet(store: Store, run_id: int, folder: Path) -> None:
     run = _begin(store, run_id, folder)
     run.layer_stats().to_parquet(folder / "layer_stats.parquet", index=False)
     run.metrics().to_parquet(folder / "metrics.parquet", index=False)
+    run.skipped_steps().to_parquet(folder / "skipped_steps.parquet", index=False)
     parts = (pa.Table.from_pandas(part, preserve_index=False) for part in _histograms(run))
     first = next(parts)
     with parquet.ParquetWriter(folder / "histograms.parquet", first.schema) as file:

@@ -51,6 +51,20 @@ class RunReader:
             {"step": steps[row], "log2_low": edges[bin_], "log2_high": edges[bin_ + 1], "count": counts[row, bin_]}
         )
 
+    def amplification(self) -> pd.DataFrame:
+        """How much stronger each layer's gradient is after clipping and methods than before, at every recorded step.
+
+        Columns: run, step, layer, name, depth (0..1), raw_rms, rms, amplification (NaN = unknown), changed.
+        """
+        return read.amplification(self._store, [self.info.id], 2**62)
+
+    def skipped_steps(self) -> pd.DataFrame:
+        """Attempts at a step that gradient scaling (AMP) skipped.
+
+        Columns: run, step, attempt, layer (NaN = unknown), name, kind, scale.
+        """
+        return read.skipped_steps(self._store, [self.info.id])
+
     def _index(self, layer: int | str) -> int:
         known = self.layers()
         match = known.loc[known["layer" if isinstance(layer, int) else "name"] == layer, "layer"]

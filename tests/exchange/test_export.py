@@ -13,7 +13,7 @@ from gradscope import histogram
 from gradscope.errors import ExchangeError, RunNotFound
 from gradscope.exchange.export import export
 from gradscope.exchange.formats import Format
-from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Progress, Status
+from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Progress, SkippedStep, Status
 from gradscope.store import open_store, read, write
 
 
@@ -59,7 +59,9 @@ def store(tmp_path):
         for n in ("train_loss", "val_loss")
         for s in (0, 1, 10)
     ]
-    write.append(store, run_id, Batch(stats=tuple(rows), metrics=tuple(points), progress=Progress(last_step=10)))
+    skipped = (SkippedStep(step=1, layer=1, kind="gradient", scale=4.0),)
+    progress = Progress(last_step=10)
+    write.append(store, run_id, Batch(stats=tuple(rows), metrics=tuple(points), skipped=skipped, progress=progress))
     write.finish(store, run_id, Status.COMPLETED)
     yield store
     store.close()
@@ -73,11 +75,14 @@ def test_tables_hold_everything(store, tmp_path, format_):
     out = tmp_path / "out"
     said = export(store, 1, format_, out)
     assert said == (
-        f"run 1 (out) is written to {out}: histograms.{format_}, layer_stats.{format_}, metrics.{format_}, run.json"
+        f"run 1 (out) is written to {out}: histograms.{format_}, layer_stats.{format_}, metrics.{format_}, run.json, "
+        f"skipped_steps.{format_}"
     )
     run, table = gradscope.open(store.name).run(1), READERS[format_]
     pd.testing.assert_frame_equal(table(out / f"layer_stats.{format_}"), run.layer_stats(), check_dtype=False)
     pd.testing.assert_frame_equal(table(out / f"metrics.{format_}"), run.metrics(), check_dtype=False)
+    skipped = table(out / f"skipped_steps.{format_}")
+    assert skipped[["step", "name", "kind"]].values.tolist() == [[1, "head.fc", "gradient"]]
     found = table(out / f"histograms.{format_}").query("name == 'head.fc' and kind == 'gradient'")
     expected = run.histograms("head.fc", "gradient")
     pd.testing.assert_frame_equal(found[expected.columns].reset_index(drop=True), expected, check_dtype=False)
@@ -91,7 +96,7 @@ def test_a_run_without_records_makes_tables_without_rows(tmp_path, format_):
     store = open_store(tmp_path / "empty.db", create=True)
     write.create_run(store, name="none", source="train", config={}, status=Status.QUEUED)
     export(store, 1, format_, tmp_path / "out")
-    for name in ("histograms", "layer_stats", "metrics"):
+    for name in ("histograms", "layer_stats", "metrics", "skipped_steps"):
         assert READERS[format_](tmp_path / "out" / f"{name}.{format_}").empty
     store.close()
 

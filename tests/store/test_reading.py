@@ -269,6 +269,7 @@ def test_a_notebook_reads_tidy_frames(store, new_run, stats):
     run_id = new_run(layers=2, name="mine")
     blob = histogram.encode(histogram.count(np.array([1.0, 1.0, 3.0])))
     both = [stats(0, 0, histogram=blob), stats(0, 1), stats(0, 0, Kind.SIGNAL)]
+    write.append(store, run_id, Batch(skipped=(SkippedStep(step=0, layer=1),)))
     add(store, run_id, stats=both, metrics=losses({0: 1.0}))
     reader = open_runs(store.name)
     assert reader.runs()[["id", "name", "status"]].to_dict("split")["data"] == [[run_id, "mine", "running"]]
@@ -283,6 +284,8 @@ def test_a_notebook_reads_tidy_frames(store, new_run, stats):
     assert run.histograms(0).equals(run.histograms("fc0"))
     assert run.metrics()["value"].tolist() == [1.0]
     assert run.layers()["name"].tolist() == ["fc0", "fc1"]
+    assert run.amplification()["amplification"].tolist() == [1.0, 1.0]
+    assert run.skipped_steps()["name"].tolist() == ["fc1"]
     with pytest.raises(ValueError, match="run 1 has no layer 'conv'; it has fc0, fc1"):
         run.histograms("conv")
 
