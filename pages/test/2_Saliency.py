@@ -178,12 +178,8 @@ def agreement(found: Overview, looks: Mapping[int, RunStyle]) -> None:
     st.dataframe(shown, hide_index=True, key="agreement", height="content")
 
 
-def draw_maps(found: Overview, looks: Mapping[int, RunStyle]) -> None:
+def draw_maps(found: Overview, columns: Sequence[Cell], looks: Mapping[int, RunStyle]) -> None:
     """The grid, and the enlarged map beside it."""
-    columns = [(run.id, m) for m in found.methods for run in found.runs if (run.id, m) in found.maps]
-    if len(columns) > COLUMNS_MOST:
-        st.caption(f"The first {COLUMNS_MOST} of {len(columns)} columns are shown; choose fewer runs or methods.")
-        columns = columns[:COLUMNS_MOST]
     full = scales(found, each=scale == SCALES[1])
     left, right = st.columns([GRID_WIDTH, 350])
     with right:
@@ -216,18 +212,30 @@ def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     looks = choice.look(runs)
     found_tasks = tasks.of(store, runs, attribution_choice.KIND)
-    tasks.panel(store, runs, found_tasks, "maps")
-    able = [run for run in runs if tasks.has_network(store, run)]
-    if not able:
-        attribution_choice.nothing_to_ask()
-        return
-    found = source.overview(store, able, wanted)
-    attribution_choice.say_what_is_lacking(store, found, able, looks, checks=False, going=tasks.is_moving(found_tasks))
+    going = tasks.is_moving(found_tasks)
+    # a place of its own for what comes and goes: a widget that moves down the page loses its hold on the address
+    with st.container():
+        tasks.panel(store, runs, found_tasks, "maps")
+        able = [run for run in runs if tasks.has_network(store, run)]
+        if not able:
+            attribution_choice.nothing_to_ask()
+            return
+        found = source.overview(store, able, wanted)
+        attribution_choice.say_what_is_lacking(store, found, able, looks, checks=False, going=going)
+        columns = columns_of(found)
     if found.maps:
-        draw_maps(found, looks)
+        draw_maps(found, columns, looks)
         show.how_to_read(HOW, numbers(found, looks), "saliency")
-    if moving is not tasks.is_moving(found_tasks):  # the refreshing is to begin or to end
+    if moving is not going:  # the refreshing is to begin or to end
         st.rerun()
+
+
+def columns_of(found: Overview) -> list[Cell]:
+    """The maps beside each other: the runs by the first method, then by the next."""
+    columns = [(run.id, m) for m in found.methods for run in found.runs if (run.id, m) in found.maps]
+    if len(columns) > COLUMNS_MOST:
+        st.caption(f"The first {COLUMNS_MOST} of {len(columns)} columns are shown; choose fewer runs or methods.")
+    return columns[:COLUMNS_MOST]
 
 
 def numbers(found: Overview, looks: Mapping[int, RunStyle]) -> pd.DataFrame:

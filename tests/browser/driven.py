@@ -107,7 +107,7 @@ class Dashboard:
             self._process.terminate()
             self._process.wait(PATIENCE_SECONDS)
         # the supervisor first, lest it starts the next run
-        for word in ("supervise", "work"):
+        for word in ("supervise", "work", "perform"):
             for process in self._at_work(word):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()

@@ -1,0 +1,106 @@
+"""Maps of two runs on digits: computed from the page, watched, looked at, filtered, shared by address."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from driven import Dashboard, alright, at, go, rows, settled, until
+from playwright.sync_api import Locator, Page, expect
+
+from gradscope.config.attributions import IntegratedGradients
+from gradscope.records import Part
+from gradscope.store import Store, open_store, read_attributions
+
+pytestmark = pytest.mark.browser
+
+N = 8
+METHOD = IntegratedGradients().model_dump_json()
+
+
+@pytest.fixture
+def store(trained: Path, dashboard: Dashboard) -> Store:
+    shutil.copytree(trained, dashboard.store.parent, dirs_exist_ok=True)
+    return open_store(dashboard.store)
+
+
+def pictures(page: Page) -> Locator:
+    """Pictures and maps of the grid."""
+    return page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg image")
+
+
+def left(page: Page) -> int:
+    """Per cent of the pixels that the threshold leaves in the enlarged map."""
+    text = page.get_by_text(re.compile(r"^Contribution map: \d+%")).inner_text()
+    return int(text.removeprefix("Contribution map: ").partition("%")[0])
+
+
+def whole(page: Page) -> None:
+    """Wait until the maps of one run, then those of both are there, and nothing moves any more."""
+    until(lambda: pictures(page).count() >= 2 * N, "the first run's maps appear")
+    expect(pictures(page)).to_have_count(3 * N)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0)
+    settled(page)
+
+
+def view(page: Page) -> dict[str, object]:
+    """What somebody sees."""
+    settled(page)
+    chosen = {label: page.get_by_role("combobox", name=label).input_value() for label in ("Test picture", "Map")}
+    return {**chosen, "left": left(page), "pictures": pictures(page).count()}
+
+
+def test_maps_of_two_runs_are_computed_watched_looked_at_and_shared(
+    dashboard: Dashboard, store: Store, page: Page
+) -> None:
+    dashboard.open()
+    page.goto(f"{dashboard.url}/saliency?runs=3&runs=4&maps_n={N}")
+    at(page, "Saliency")
+    expect(page.get_by_text("No map of these pictures is there yet")).to_be_visible()
+    page.get_by_role("button", name="Compute maps").click()
+    expect(page.get_by_test_id("stProgress")).to_have_count(2)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(2)
+    whole(page)
+    known = read_attributions.attributions(store, [3, 4])
+    found = [read_attributions.of(known, run, METHOD, "predicted", Part.MAPS) for run in (3, 4)]
+    assert found[0][0].places == found[1][0].places, "the same pictures for both"
+    alright(page)
+
+    before = left(page)
+    slider = page.get_by_role("slider", name="Threshold")
+    for _ in range(6):
+        slider.press("ArrowRight")
+    until(lambda: left(page) < before, "a higher threshold leaves less")
+    expect(page).to_have_url(re.compile(r"\bthreshold=0\.6\b"))
+
+    pictures(page).nth(N + 1).click()  # the pictures themselves come first, then the maps of the first run
+    second = found[0][0].places[1]
+    until(lambda: str(view(page)["Test picture"]).startswith(f"{second} ("), "the clicked map is enlarged")
+
+    page.get_by_role("combobox", name="of class").click()
+    page.get_by_role("option").nth(1).click()
+    settled(page)
+    until(lambda: page.get_by_role("button", name=re.compile("Compute|Cancel")).count(), "other pictures are lacking")
+    page.get_by_role("button", name=re.compile(r"Compute .* maps")).click()
+    whole(page)
+    shared = view(page)
+    expect(page).to_have_url(re.compile(r"\bmaps_true="))
+
+    page.reload()
+    at(page, "Saliency")
+    until(lambda: pictures(page).count() == 3 * N and view(page) == shared, "the same view after a reload")
+    alright(page)
+    store.close()
+
+
+def test_what_runs_look_at_is_computed_and_told(dashboard: Dashboard, store: Store, page: Page) -> None:
+    dashboard.open()
+    page.goto(f"{dashboard.url}/what_it_looks_at?runs=4&looks_n={N}")
+    at(page, "What it looks at")
+    page.get_by_role("button", name=re.compile("Compute")).click()
+    until(lambda: "insertion" in {row.get("score") for row in rows(page)}, "maps are computed and checked")
+    expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_have_count(2)
+    go(page, "Saliency")
+    expect(page.get_by_text("Which pixels does the answer come from?")).to_be_visible()
+    alright(page)
+    store.close()
