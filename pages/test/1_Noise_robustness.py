@@ -240,7 +240,7 @@ def draw(runs: list[Run]) -> None:
         nothing_measured(runs, tasks.is_moving(found))
     else:
         draw_measured(runs, points)
-    if moving and not tasks.is_moving(found):
+    if tasks.is_moving(found) is not moving:  # a task was started or has ended here: watch it, or stop watching
         st.rerun()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from gradscope import histogram
 from gradscope.analysis.curves import smoothed
+from gradscope.analysis.robustness import CURVE_COLUMNS
 from gradscope.figures.amplification import amplification, raw_and_treated
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_bars, histogram_lines, histogram_map
@@ -21,6 +22,7 @@ from gradscope.figures.learning import learning_curve
 from gradscope.figures.network_strip import network_strip
 from gradscope.figures.papers import reproduction
 from gradscope.figures.pseudo_norm import layer_gains, layer_shares, map_cells, scale_map
+from gradscope.figures.robustness import class_map, robustness_curves, small_multiples, span
 from gradscope.figures.style import styles
 from gradscope.records import Kind
 
@@ -83,6 +85,16 @@ AMPLIFIED = pd.DataFrame(
 )
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
+ROBUST = pd.DataFrame(
+    [
+        (run, kind, level, right, right - 0.02, right + 0.03, right / 0.8, right / 0.8 - 0.02, right / 0.8 + 0.03, 1)
+        for run, kind in ((1, "gaussian_noise"), (2, "gaussian_noise"), (1, "fog"))
+        for level, right in ((0.0, 0.8), (1.0, 0.45))
+    ],
+    columns=CURVE_COLUMNS,
+)
+PUBLISHED = pd.DataFrame({"run": [1], "level": [0.0], "accuracy": [0.826], "what": ["a paper: model 1"]})
+
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "decay": lambda: gradient_decay(HEALTHY, RUNS),
     "decay_relative_signal": lambda: gradient_decay(HEALTHY, RUNS, kind=Kind.SIGNAL, relative=True, span=(-6, 0)),
@@ -112,6 +124,11 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "raw_and_treated": lambda: raw_and_treated(AMPLIFIED, RUNS),
     "raw_and_treated_empty": lambda: raw_and_treated(AMPLIFIED.assign(rms=np.nan, plain_rms=0.0), RUNS),
     "amplification_empty": lambda: amplification(AMPLIFIED.tail(1), RUNS),
+    "robustness": lambda: robustness_curves(ROBUST, RUNS, "gaussian_noise", family="noise", published=PUBLISHED),
+    "robustness_relative": lambda: robustness_curves(
+        ROBUST, RUNS, "gaussian_noise", family="noise", measure="relative", ends=span(ROBUST, "relative")
+    ),
+    "robustness_empty": lambda: robustness_curves(ROBUST.head(0), RUNS, "gaussian_noise", family="noise"),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 
@@ -227,3 +244,30 @@ def test_the_first_value_that_is_not_finite_is_marked_where_the_curve_was_last_s
         [2, "train_loss", 20, 1.0],
         [2, "val_loss", 20, 1.0],
     ]
+
+
+def test_an_axis_of_accuracy_holds_every_band_and_published_point_in_tenths() -> None:
+    assert span(ROBUST, "accuracy") == pytest.approx((0.4, 0.9))
+    assert span(ROBUST[ROBUST["level"] == 1], "accuracy", PUBLISHED) == pytest.approx((0.4, 0.9))
+    assert span(ROBUST.head(0), "accuracy") == (0.0, 1.0)
+
+
+def test_small_multiples_have_a_panel_a_kind_in_the_order_asked_for_on_one_scale() -> None:
+    chart = small_multiples(ROBUST, RUNS, ["fog", "jpeg", "gaussian_noise"], family="corruptions", title="Both")
+    found = chart.to_dict()
+    assert found["facet"]["sort"] == ["Fog", "Gaussian noise"]
+    assert found["title"]["text"] == "Both: test accuracy"
+    layers = found["spec"]["layer"]
+    assert all("data" not in layer for layer in layers), "a layer with data of its own would be drawn in every panel"
+    assert {tuple(layer["encoding"]["y"]["scale"]["domain"]) for layer in layers} == {span(ROBUST, "accuracy")}
+    assert layers[0]["encoding"]["x"]["axis"]["title"] == "severity"
+
+
+def test_classes_are_rows_in_their_order_with_a_panel_a_run_and_blank_where_unknown() -> None:
+    rows = [(run, name, 0.5, a) for run in (2, 1) for name, a in (("dog", 0.25), ("cat", np.nan))]
+    chart = class_map(pd.DataFrame(rows, columns=["run", "class", "level", "accuracy"]), RUNS, "fog", family="noise")
+    found = chart.to_dict()
+    assert found["facet"]["sort"][:2] == ["sigmoid", "tanh #2"]
+    assert found["spec"]["encoding"]["y"]["sort"] == ["dog", "cat"]
+    assert found["spec"]["encoding"]["color"]["scale"] == {"domain": [0, 1], "scheme": "viridis"}
+    assert [row["accuracy"] for row in next(iter(found["datasets"].values()))] == [0.25, None] * 2
