@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from gradscope.recorder.gains import Told
 from gradscope.recorder.groups import Group
 from gradscope.recorder.layers import Watched
-from gradscope.recorder.passes import Seen
+from gradscope.recorder.measure import Measured
+from gradscope.recorder.passes import Noted, Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,10 @@ class Captured:
     def passes_now(self) -> dict[Watched, Seen]:
         """As the latest replay left them."""
         return {
-            layer: replace(
-                seen,
-                activations=[measured.again() for measured in seen.activations],
-                signals=[measured.again() for measured in seen.signals],
-            )
+            layer: replace(seen, outputs={kind: [_now(one) for one in its] for kind, its in seen.outputs.items()})
             for layer, seen in self.passes.items()
         }
+
+
+def _now(noted: Noted) -> Noted:
+    return noted.again() if isinstance(noted, Measured) else noted

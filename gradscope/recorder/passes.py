@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from gradscope.recorder.groups import Group, groups_of
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Watched
 from gradscope.recorder.measure import Measured, Transfer, measure, thinned
+from gradscope.recorder.sharded import part
 from gradscope.recorder.timer import Timer
+from gradscope.records import Kind
 
 _EDGES: Mapping[type[nn.Module], tuple[float, float]] = {nn.Tanh: (-0.97, 0.97), nn.Sigmoid: (0.03, 0.97)}
 """Beyond these outputs a unit is saturated: there the derivative is below 6 % of its peak (tanh) or 12 % (sigmoid)."""
@@ -18,12 +21,20 @@ _RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh, nn.Hardsigmoid, nn.
 """Activations that are exactly zero over a whole range of inputs, so that a unit can be dead."""
 
 
+_SMALL, _KEPT = 1 << 16, 1 << 22
+"""Outputs of up to so many elements are kept, up to so many elements in all, to be measured together at the end of the
+step: to measure one by one what is small costs many times the counting."""
+
+Noted = Measured | Tensor
+"""Measured at once, or a copy to be measured."""
+
+
 @dataclass(eq=False)
 class Seen:
     """Everything of one layer in one step, all its calls and all micro-batches together."""
 
-    activations: list[Measured] = field(default_factory=list)
-    signals: list[Measured] = field(default_factory=list)
+    outputs: Mapping[Kind, list[Noted]] = field(default_factory=lambda: {Kind.ACTIVATION: [], Kind.SIGNAL: []})
+    """One for each call."""
     saturated: list[Tensor] = field(default_factory=list)
     """Share of saturated outputs of each call, 0-dim."""
     alive: Tensor | None = None
@@ -68,6 +79,8 @@ class Passes:
         self._timer = timer
         self._hooks = Hooks()
         self._seen: dict[Watched, Seen] = {}
+        self._kept = 0
+        """Elements of the copies among them."""
         self._latest: Watched | None = None
         """The layer that was called last, while no activation module has followed it."""
 
@@ -83,7 +96,7 @@ class Passes:
     def disarm(self) -> dict[Watched, Seen]:
         """Look no more; returns what was seen since it was armed."""
         self._hooks.remove()
-        seen, self._seen, self._latest = self._seen, {}, None
+        seen, self._seen, self._latest, self._kept = self._seen, {}, None, 0
         return seen
 
     def _after_layer(self, layer: Watched, module: nn.Module, inputs: object, output: object) -> None:
@@ -94,7 +107,7 @@ class Passes:
         with self._timer:
             seen = self._seen.setdefault(layer, Seen())
             self._latest = layer
-            seen.activations.append(measure([thinned(tensor)]))
+            seen.outputs[Kind.ACTIVATION].append(self._note(tensor))
             if tensor.requires_grad:
                 # A tensor hook, because it also bears an activation that changes the output in place afterwards: it
                 # still gets the gradient of the value as the layer put it out.
@@ -103,7 +116,15 @@ class Passes:
     def _on_signal(self, layer: Watched, seen: Seen, signal: Tensor) -> None:
         if self._seen.get(layer) is seen:  # and not a graph of an earlier step, kept and run backward once more
             with self._timer:
-                seen.signals.append(measure([thinned(signal)]))
+                seen.outputs[Kind.SIGNAL].append(self._note(signal))
+
+    def _note(self, tensor: Tensor) -> Noted:
+        some = thinned(part(tensor.detach())[0])
+        n = some.numel()
+        if n > _SMALL or self._kept + n > _KEPT:
+            return measure([some])
+        self._kept += n
+        return some.clone()
 
     def _after_activation(self, module: nn.Module, inputs: object, output: object) -> None:
         layer, tensor = self._latest, _first_tensor(output)
@@ -114,8 +135,9 @@ class Passes:
             kind, seen = self._activations[module], self._seen[layer]
             if kind in _EDGES:
                 low, high = _EDGES[kind]
-                some = thinned(tensor.detach())
-                seen.saturated.append(((some < low) | (some > high)).double().mean())
+                some = thinned(part(tensor.detach())[0])
+                beyond = (some < low).logical_or_(some > high)
+                seen.saturated.append(beyond.count_nonzero().double() / max(some.numel(), 1))
             else:
                 alive = _alive(tensor.detach(), layer.module)
                 seen.alive = alive if seen.alive is None or seen.alive.shape != alive.shape else seen.alive | alive
@@ -125,6 +147,24 @@ class Passes:
             return False
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing runs the forward pass once more
         return not (in_backward and layer in self._seen)
+
+
+def groups_of_passes(layers: Sequence[Watched], seen: Mapping[Watched, Seen], scale: Transfer | None) -> list[Group]:
+    """Activations and signals of a step, with those measured that were kept.
+
+    Args:
+        layers: in their order.
+        seen: of some of them.
+        scale: what the loss was multiplied by, and with it every signal.
+    """
+    groups: list[Group] = []
+    for kind in (Kind.ACTIVATION, Kind.SIGNAL):
+        its = [(i, one) for i, layer in enumerate(layers) if layer in seen for one in seen[layer].outputs[kind]]
+        groups += [Group(kind, [i], one) for i, one in its if isinstance(one, Measured)]
+        groups += groups_of(kind, [(i, one) for i, one in its if isinstance(one, Tensor)])
+    for group in groups:
+        group.scale = scale if group.kind is Kind.SIGNAL else None
+    return groups
 
 
 def _first_tensor(output: object) -> Tensor | None:

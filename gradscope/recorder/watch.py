@@ -18,7 +18,7 @@ from gradscope.recorder.groups import Group, groups_of
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Choice, Order, Watched, find_layers, unwrapped
 from gradscope.recorder.measure import Transfer, compiled, is_compiling, make_ready_for_capture
-from gradscope.recorder.passes import Passes, Seen, Shares
+from gradscope.recorder.passes import Passes, Seen, Shares, groups_of_passes
 from gradscope.recorder.raw import Raw, RawGradients
 from gradscope.recorder.record import Record
 from gradscope.recorder.schedule import Timetable
@@ -258,13 +258,7 @@ class Watch:
             self._receiver.skip(Skip(record=record, attempt=self._attempt, scale=self._scale()))
 
     def _groups_of_passes(self, seen: Mapping[Watched, Seen]) -> list[Group]:
-        scale = self._scale() if seen else None
-        groups = []
-        for index, layer in enumerate(self._layers):
-            if layer in seen:
-                groups += [Group(Kind.ACTIVATION, [index], m) for m in seen[layer].activations]
-                groups += [Group(Kind.SIGNAL, [index], m, scale) for m in seen[layer].signals]
-        return groups
+        return groups_of_passes(self._layers, seen, self._scale()) if seen else []
 
     @contextmanager
     def scaled_step(self, optimizer: Optimizer, scale: Tensor) -> Iterator[None]:
