@@ -3,6 +3,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)-peers
 
 # the first Python that is new enough
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -51,8 +52,15 @@ format: setup ## bring the code into form
 	@$(BIN)/ruff check --fix .
 
 bench: setup ## what our loop and the dashboard cost, as ratios
-	@set -e; for file in $(filter-out benchmarks/recorder_%, $(wildcard benchmarks/*.py)); do \
+	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_%, $(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
 
-bench-recorder: setup ## what recording costs, as ratios
-	@$(BIN)/python benchmarks/recorder_overhead.py
+# Others' recorders have an environment of their own beside ours, which lends it PyTorch and everything else.
+bench-recorder: setup ## what recording costs, ours and others', as ratios
+	@if [ ! -x $(PEERS)/bin/python ]; then \
+		$(BIN)/python -m venv $(PEERS) && \
+		printf '%s\n' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" "$(CURDIR)" \
+			> "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"; fi
+	@$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/requirements-peers.txt || \
+		echo "Not all of benchmarks/requirements-peers.txt can be installed here; what is missing is left out." >&2
+	@$(PEERS)/bin/python benchmarks/recorder_overhead.py --write docs/benchmarks/recorder.md $(BENCH)

@@ -1,123 +1,187 @@
-"""What recording costs: steps with and without it, in turn, in one process, on one network.
+"""What recording costs: steps with a recorder and without, in turn, in one process, ours and others'.
 
-A schedule switches the recorder on for every other block of steps, so both kinds see the same weights, caches and
-neighbours on the machine. A block is one step where every step is recorded, ten where one in ten is. Printed are the
-ratios of neighbouring blocks, recorded / not: median, quartiles and number; and what the writer's thread used of a
-processor meanwhile, which shows in no step time on a machine with a core to spare.
+A block is one step where every step is recorded, ten where one in ten is. A recorded block is compared with the mean of
+the plain ones before and after it, so a machine that slowly gets faster or slower does no harm. Shown are the median
+and the quartiles of these ratios, and what threads and processes beside the training used of a processor, per recorded
+block, in relation to a plain one: it shows in no step time while there is a core to spare.
+
+`--cpu-time` runs one thread and counts its processor time: for a machine that others use too. `--write FILE` puts the
+table in its place in that file.
 """
 
 import argparse
+import contextlib
+import gc
+import io
+import logging
+import os
+import platform
+import re
 import statistics
 import tempfile
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from importlib import metadata
 from pathlib import Path
 
 import psutil
 import torch
-from torch import nn
-from torch.nn import functional
+from recorder_networks import BATCH, NETWORKS, Network, Training
+from recorder_peers import ROWS, Row
 
-import gradscope
-from gradscope.config import PaperCnn
-from gradscope.models import build_model
 from gradscope.recorder.measure import wait_until_compiled
-from gradscope.recorder.session import Session
 
-BATCH = 50
-
-
-def cnn() -> tuple[nn.Module, torch.Tensor]:
-    """The pseudo-normalising paper's network 1 on 32x32 colour pictures."""
-    return build_model(PaperCnn(), in_shape=(3, 32, 32), n_classes=10), torch.randn(BATCH, 3, 32, 32)
-
-
-def mlp() -> tuple[nn.Module, torch.Tensor]:
-    """Twelve dense layers of 610 tanh units on 784 inputs."""
-    sizes = [784, *[610] * 11]
-    layers = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.Tanh())]
-    return nn.Sequential(*layers, nn.Linear(610, 10)), torch.randn(BATCH, 784)
+_PEERS = ("wandb", "tensorboard", "cockpit-for-pytorch", "torchexplorer")
+_WARM_UP, _FEWEST = 3, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    name: str
-    log: str
-    block: int
-    """Steps of a block; the first of a recorded one is recorded."""
-    goals: tuple[float, float]
-    """For the CNN and for the MLP."""
+class Cost:
+    ratios: list[float]
+    plain: float
+    """Median seconds of a plain step."""
+    beside: float
+    """Processor time beside the training thread, of a recorded block, in plain blocks."""
 
-
-CASES = (
-    Case(name="every step, gradients", log="gradients", block=1, goals=(1.02, 1.10)),
-    Case(name="every 10 steps, all", log="all", block=10, goals=(1.05, 1.05)),
-    Case(name="default settings", log="gradients", block=10, goals=(1.01, 1.01)),
-)
+    def __str__(self) -> str:
+        low, median, high = statistics.quantiles(self.ratios, n=4)
+        return f"{_number(median)} ({_number(low)} to {_number(high)}, n = {len(self.ratios)})"
 
 
 def main() -> None:
     options = _options()
     wait_until_compiled()
-    if options.cpu_time:
-        torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {BATCH}")
-    for column, (network, make) in enumerate({"CNN": cnn, "MLP": mlp}.items()):
-        for case in CASES:
-            measured(network, make, case, case.goals[column], options)
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1 if options.cpu_time else options.threads)
+    print(f"{_machine()}; load {os.getloadavg()[0]:.1f}")
+    lines = _table(options)
+    if options.write:
+        _write(options.write, "processor time" if options.cpu_time else "wall clock", [f"{_machine()}.", "", *lines])
 
 
-def measured(network: str, make: Callable, case: Case, goal: float, options: argparse.Namespace) -> None:
-    torch.manual_seed(0)
+def _table(options: argparse.Namespace) -> list[str]:
+    networks = [n for n in NETWORKS if options.only in n.name]
+    rows = [row for row in ROWS if options.row in row.name]
+    cells: dict[str, list[str]] = {row.name: [] for row in rows}
+    head = []
+    for network in networks:
+        plain = []
+        for row in rows:
+            text, cost = _cell(network, row, options)
+            cells[row.name].append(text)
+            plain += [cost.plain] if cost else []
+            print(f"{network.name}, {row.name}: {text}{_goal(network, row)}", flush=True)
+        size = Training(network).n_parameters / 1e6
+        head.append(f"{network.name}, {size:.2f} M, {statistics.median(plain) * 1e3:.1f} ms" if plain else network.name)
+    return [
+        f"| | {' | '.join(head)} | what is recorded |",
+        "|---" * (len(networks) + 2) + "|",
+        *(f"| {row.name} | {' | '.join(cells[row.name])} | {row.what} |" for row in rows),
+    ]
+
+
+def _cell(network: Network, row: Row, options: argparse.Namespace) -> tuple[str, Cost | None]:
     clock = time.thread_time if options.cpu_time else time.perf_counter
-    model, images = make()
-    labels = torch.randint(0, 10, (BATCH,))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    with tempfile.TemporaryDirectory() as folder, gradscope.init(store=Path(folder) / "runs.db") as run:
-        run.watch(model, optimizer, log=case.log, every=lambda s: s // case.block % 2 == 1 and s % case.block == 0)
-        ratios, plain, used = [], [], 0.0
-        for pair in range(options.pairs + options.warm_up):
-            before = _writer_seconds(run)
-            off, on = (_block(model, optimizer, images, labels, case.block, clock) for _ in range(2))
-            if pair >= options.warm_up:
-                ratios.append(on / off)
-                plain.append(off / case.block)
-                used += _writer_seconds(run) - before
-        low, median, high = statistics.quantiles(ratios, n=4)
-        size = sum(p.numel() for p in model.parameters())
-        print(
-            f"{network} ({size:,} weights, step {statistics.median(plain) * 1e3:.1f} ms), {case.name}: "
-            f"x{median:.3f} ({low:.3f} to {high:.3f}, n={len(ratios)}; goal {goal}); "
-            f"writer {used / (sum(plain) * case.block * 2):.1%} of a core"
-        )
+    said = io.StringIO()
+    try:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said):
+            cost = measured(Training(network), row, Path(folder), clock, options.seconds)
+    except ModuleNotFoundError as missing:
+        return f"{missing.name} is not installed", None
+    except Exception as error:  # a peer may fail in any way on a network that it does not support
+        if options.trace:
+            traceback.print_exc()
+        return f"fails: {' '.join(str(error).split())[:80]}", None
+    beside = f"; beside {cost.beside:.2f}" if options.cpu_time else ""
+    return f"{cost}{beside}", cost
 
 
-def _block(model: nn.Module, optimizer: torch.optim.Optimizer, images, labels, steps: int, clock=time.perf_counter):
-    start = clock()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        functional.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-    return clock() - start
+def measured(
+    training: Training, row: Row, folder: Path, clock: Callable[[], float], seconds: float, pairs: int = 400
+) -> Cost:
+    with row.recorder(training, folder) as steps:
+
+        def block(step: Callable[[], None], recorded: bool) -> float:
+            steps.switch(recorded)
+            start = clock()
+            for _ in range(row.block):
+                step()
+            return clock() - start
+
+        def pair() -> tuple[float, float]:
+            return block(training.step, False), block(steps.recorded, True)
+
+        for _ in range(_WARM_UP):
+            pair()
+        gc.collect()
+        end, beside = time.monotonic() + seconds, _beside()
+        found = []
+        while len(found) < _FEWEST or (time.monotonic() < end and len(found) < pairs):
+            found.append(pair())
+        plain = [p for p, _ in found] + [block(training.step, False)]
+        # the background goes on with what it got; without a rest the last blocks' share of it would be missing
+        time.sleep(1)
+        used = (_beside() - beside) / len(found)
+    ratios = [2 * recorded / (plain[i] + plain[i + 1]) for i, (_, recorded) in enumerate(found)]
+    middle = statistics.median(plain)
+    return Cost(ratios=ratios, plain=middle / row.block, beside=used / middle)
 
 
-def _writer_seconds(run: Session) -> float:
-    """Processor time of the writer's thread so far."""
-    number = run._writer._thread.native_id
-    return next(t.user_time + t.system_time for t in psutil.Process().threads() if t.id == number)
+def _beside() -> float:
+    """Processor time of all threads and child processes but the calling thread."""
+    process = psutil.Process()
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total - time.thread_time()
+
+
+def _number(ratio: float) -> str:
+    return f"{ratio:.3f}" if ratio < 1.995 else f"{ratio:.1f}"
+
+
+def _goal(network: Network, row: Row) -> str:
+    goal = dict(zip(("CNN", "MLP"), row.goals, strict=True)).get(network.name)
+    return "" if goal is None else f" (goal: at most {goal})"
+
+
+def _machine() -> str:
+    found = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", found.read_text()) if found.exists() else None
+    versions = ["torch " + torch.__version__]
+    for name in _PEERS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions.append(f"{name} {metadata.version(name)}")
+    threads = f"{torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1)
+    return f"{model[1] if model else platform.machine()}, {threads}, batch {BATCH}; {', '.join(versions)}"
+
+
+def _write(path: Path, section: str, lines: list[str]) -> None:
+    """Replace what stands between the marks of that section."""
+    begin, end = f"<!-- {section}: begin -->\n", f"<!-- {section}: end -->"
+    text = path.read_text()
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    path.write_text(head + begin + "\n".join(["", *lines, "", ""]) + end + tail)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=60)
-    parser.add_argument("--warm-up", type=int, default=5)
-    parser.add_argument(
-        "--cpu-time", action="store_true", help="one thread, processor time instead of wall-clock: for a busy machine"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20, help="of measuring for each recorder and network")
+    parser.add_argument("--cpu-time", action="store_true", help="one thread, its processor time")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch, by the wall clock")
+    parser.add_argument("--only", default="", metavar="TEXT", help="networks whose name contains this")
+    parser.add_argument("--row", default="", metavar="TEXT", help="recorders whose name contains this")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="such as docs/benchmarks/recorder.md")
+    parser.add_argument("--trace", action="store_true", help="show the whole error of a recorder that fails")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     main()
