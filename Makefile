@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app test test-slow check format bench bench-recorder
+.PHONY: help setup demo app test test-slow check format bench bench-diagnosis bench-recorder
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,8 +52,11 @@ format: setup ## bring the code into form
 	@$(BIN)/ruff check --fix .
 
 bench: setup ## what our loop and the dashboard cost, as ratios
-	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_%, $(wildcard benchmarks/*.py)); do \
+	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_% benchmarks/diagnosis.py, $(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
+
+bench-diagnosis: setup ## how good the diagnosis is, on labelled trainings: about twenty minutes
+	@nice -n 19 $(BIN)/python -m benchmarks.diagnosis --cure --out docs/results/diagnosis.md
 
 # Others' recorders have an environment of their own beside ours, which lends it PyTorch and everything else.
 bench-recorder: setup ## what recording costs, ours and others', as ratios

@@ -1,0 +1,1 @@
+"""A labelled set of small trainings: one planted fault each, and as many healthy ones of many kinds."""
