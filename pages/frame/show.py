@@ -10,7 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from gradscope import jobs
-from gradscope.analysis.wording import count
+from gradscope.analysis.wording import count, plain
+from gradscope.errors import GradScopeError
 from gradscope.records import Run
 from gradscope.store import Store
 from pages.frame import choice, downloads
@@ -59,6 +60,41 @@ def nothing(message: str, page: str, label: str) -> None:
     st.stop()
 
 
+def no_run_yet(store: Store, what: str) -> NoReturn:
+    """The empty state of a store without runs: what would be here, and two ways to it. Nothing follows."""
+    st.info(f"No run yet. As soon as one trains, its {what} will be here.", icon=":material/info:")
+    with st.container(horizontal=True):
+        st.button(
+            "Train five small ones, about a minute",
+            type="primary",
+            key="train_demo",
+            on_click=_train_demo,
+            args=(store,),
+            disabled=store.read_only,
+        )
+        launch = st.button("Launch a run", key="launch_one")
+    if refusal := st.session_state.pop("refusal", None):
+        st.error(plain(refusal), icon=":material/error:")
+    st.caption("Or record your own training: two lines, `run = gradscope.init(...)` and `run.watch(model, optimizer)`.")
+    if launch:
+        go(LAUNCH)
+    if st.session_state.pop("demo_started", False):
+        go(RUNS)
+    st.stop()
+
+
+def _train_demo(store: Store) -> None:
+    from gradscope.demo import DEMO_TAG, demo_runs  # brings the settings classes, which no page needs to open
+
+    try:
+        ids = [jobs.submit(store, config, name, [DEMO_TAG]) for name, config in demo_runs()]
+    except GradScopeError as error:
+        st.session_state["refusal"] = f"{error}."
+        return
+    choice.show_only(ids)
+    st.session_state["demo_started"] = True
+
+
 def runs_or_next_step(store: Store, what: str) -> list[Run]:
     """The runs shown; where there are none, the next step."""
     runs = choice.chosen(store)
@@ -66,12 +102,7 @@ def runs_or_next_step(store: Store, what: str) -> list[Run]:
         return runs
     if choice.any_run(store):
         nothing(f"No run is chosen, so there is no {what} to show. Choose runs at the left.", RUNS, "See all runs")
-    nothing(
-        f"No run yet: {what} will be here as soon as one trains. `make demo` trains five small ones in under a minute.",
-        LAUNCH,
-        "Launch a run",
-    )
-    return []
+    no_run_yet(store, what)
 
 
 def chart(figure: downloads.Drawn, key: str, alternative: str, on_select: Callable[[], None] | None = None) -> None:

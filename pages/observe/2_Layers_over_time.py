@@ -139,7 +139,7 @@ def sentence(rows: pd.DataFrame, name: str, step: int) -> str:
 
 store = source.the_store()
 show.header("Layers over time", __doc__)
-runs_shown = show.runs_or_next_step(store, "layer")
+runs_shown = show.runs_or_next_step(store, "heatmap")
 address_runs = address.wanted("run", [r.id for r in read.runs(store)])
 known_ids = {r.id for r in runs_shown}
 extra = {st.session_state.get("run"), *address_runs} - known_ids - {None}

@@ -166,12 +166,7 @@ def groups(runs: Sequence[Run], by: str) -> None:
 store = source.the_store()
 show.header("Runs", __doc__)
 if not choice.any_run(store):
-    show.nothing(
-        "No run yet: every run you train will be a line here. `make demo` trains five small ones in under a minute, "
-        "`gradscope.init(...)` in your own script adds yours.",
-        show.LAUNCH,
-        "Launch a run",
-    )
+    show.no_run_yet(store, "line in the table")
 known, group_by = filters(read.runs(store))
 if group_by != "nothing" and known:
     groups(known, group_by)

@@ -34,7 +34,17 @@ def test_every_page_on_an_empty_store_names_the_next_step(store: Store, page: Pa
     assert test.title[0].value == title
     if title not in WITHOUT_RUNS:
         assert "No run yet" in test.info[0].value
-        assert [button.label for button in test.button] == ["Launch a run"]
+        assert [button.key for button in test.button] == ["train_demo", "launch_one"]
+
+
+def test_an_empty_store_is_filled_with_the_demo_by_a_button(store: Store, app: Page) -> None:
+    test = app("Gradient decay")
+    test.button(key="train_demo").click().run()
+    assert not test.exception
+    assert [(run.name, run.status) for run in read.runs(store)[::-1]] == [
+        (name, Status.QUEUED) for name in ("sigmoid", "tanh", "tanh-pn", "tanh-residual", "relu")
+    ]
+    assert test.session_state["runs"] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("title", PAGES)
