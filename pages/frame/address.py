@@ -15,12 +15,17 @@ import streamlit as st
 Option = TypeVar("Option")
 
 
+def named(key: str) -> list[str]:
+    """What the address says under a key, whether there is such an option or not."""
+    return [text for text in st.query_params.get_all(key) if text]
+
+
 def wanted(key: str, options: Sequence[Option], text: Callable[[Option], str] = str) -> list[Option]:
     """The options that the address names under a key: by their text, as they are, or by the number they begin with."""
     by_text = {str(option): option for option in options} | {text(option): option for option in options}
     by_number = {_number(str(option)): option for option in options if _number(str(option)) is not None}
     found = []
-    for given in st.query_params.get_all(key):
+    for given in named(key):
         option = by_text.get(given, by_number.get(_number(given)))
         if option is not None and option not in found:
             found.append(option)

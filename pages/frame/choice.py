@@ -51,6 +51,8 @@ def sidebar(store: Store) -> None:
             placeholder="Choose runs" if runs else "No run yet",
             on_change=_touched,
         )
+        if st.session_state.get("runs_absent"):
+            st.caption("The runs of this address are not in this store (deleted, or of another one).")
         shown = [runs[i] for i in st.session_state["runs"] if i in runs]
         known = look(shown)
         if shown:
@@ -61,6 +63,7 @@ def sidebar(store: Store) -> None:
 
 def _touched() -> None:
     st.session_state["runs_touched"] = True
+    st.session_state["runs_absent"] = False
 
 
 def _settle(runs: dict[int, Run]) -> None:
@@ -69,6 +72,7 @@ def _settle(runs: dict[int, Run]) -> None:
     if not kept and not st.session_state.get("runs_touched"):
         named = address.wanted("runs", list(runs), lambda i: text_of(runs[i]))
         kept = named[:MOST] or list(runs)[:FIRST]
+        st.session_state.setdefault("runs_absent", bool(address.named("runs")) and not named)
         _write_out([text_of(runs[i]) for i in kept])
     st.session_state["runs"] = kept
 

@@ -28,14 +28,32 @@ def _opened(name: str, identity: int | None) -> Store:
     return open_store(name, create=True)
 
 
+@st.cache_resource(show_spinner=False)
+def _shown_before() -> set[str]:
+    """Stores that this server has shown."""
+    return set()
+
+
 def the_store() -> Store:
     """The store named by GRADSCOPE_STORE, made if it is missing; a page without a usable one shows why and stops."""
     name = store_name()
+    if name in _shown_before() and _identity(name) is None and not is_url(name):
+        _say_it_is_gone(name)
     try:
-        return _opened(name, _identity(name))
+        found = _opened(name, _identity(name))
     except StoreError as error:
         st.error(plain(f"The store cannot be used: {error}."), icon=":material/database_off:")
         st.stop()
+    _shown_before().add(name)
+    return found
+
+
+def _say_it_is_gone(name: str) -> None:
+    """A store that was here a moment ago is not silently taken for a new, empty one."""
+    gone = f"The store {name} was deleted or moved away. Put it back and reload this page, or begin an empty one."
+    st.error(plain(gone), icon=":material/database_off:")
+    st.button("Begin an empty store", on_click=_shown_before().discard, args=(name,), key="begin_store")
+    st.stop()
 
 
 def _identity(name: str) -> int | None:

@@ -351,6 +351,43 @@ def test_a_file_that_is_no_store_is_refused_in_one_sentence(store: Store, page: 
     assert "is not a GradScope store" in test.error[0].value
 
 
+def test_a_store_that_was_taken_away_is_not_replaced_by_an_empty_one(store: Store, page: Page, tmp_path) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    test = page("Runs")
+    (tmp_path / "runs.db").rename(tmp_path / "elsewhere.db")
+    test.run()
+    assert "was deleted or moved away" in test.error[0].value
+    assert not (tmp_path / "runs.db").exists()
+    test.button(key="begin_store").click().run()
+    assert "No run yet" in test.info[0].value
+
+
+def test_an_address_of_deleted_runs_says_so_and_shows_the_newest(store: Store, app: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    test = app("Gradient decay", runs=["7 deleted"])
+    assert "The runs of this address are not in this store" in test.sidebar.caption[0].value
+    assert test.dataframe[0].value["run"].tolist() == ["relu"]
+    assert not app("Gradient decay", runs=["1"]).sidebar.caption
+
+
+HOSTILE = {
+    "Runs": {"status": "banana", "tag": "x", "group": "zzz", "q": "<script>"},
+    "Launch": {"preset": "nope"},
+    "Gradient decay": {"kind": "banana", "depth": "x", "step": "99999999999999999999"},
+    "Layers over time": {"run": "999", "layer": "77", "at": "-1", "beside": "abc", "what": ""},
+    "Learning curves": {"x": "y", "smoothing": "5", "curves": "zzz"},
+    "Compare": {"layer_name": "nope", "values": "zz", "hide": "maybe"},
+}
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_an_address_full_of_nonsense_is_read_as_far_as_it_makes_sense(store: Store, page: Page, title: str) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    test = page(title, runs=["\x00", "1"], **HOSTILE[title])
+    assert not test.exception
+    assert not test.error
+
+
 def test_a_name_with_signs_of_markdown_is_shown_as_it_is(store: Store, page: Page) -> None:
     run_id = add(store, BY_NAME["relu"], FEW)
     write.edit(store, run_id, name="__init__ *a* $x$")
