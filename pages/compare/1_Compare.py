@@ -1,6 +1,7 @@
 """What is different, and what did it change?"""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ import streamlit as st
 from gradscope.analysis import decay
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.labels import with_short_names
+from gradscope.analysis.life import seconds_taken
+from gradscope.analysis.quantities import of_quantity
 from gradscope.analysis.settings import differing, side_by_side
 from gradscope.analysis.wording import UNKNOWN, duration, percent, plain, significant
 from gradscope.figures.decay import gradient_decay
@@ -27,11 +30,11 @@ Below, the same layer of every run: a histogram further to the left has smaller 
 
 def results(runs: list[Run], profile: pd.DataFrame) -> dict[int, dict[str, str]]:
     """What came of each run, as texts."""
+    now = datetime.now(UTC)
     found, named = {}, with_short_names(profile)
     for run in runs:
         own = named[named["run"] == run.id]
         seen = decay.of_profile(own) if len(own) else None
-        taken = (run.ended - run.started).total_seconds() if run.ended and run.started else None
         found[run.id] = {
             "status": choice.status_text(run),
             "best validation accuracy": percent(run.results.best_val_accuracy),
@@ -39,7 +42,7 @@ def results(runs: list[Run], profile: pd.DataFrame) -> dict[int, dict[str, str]]
             "gradient a layer": f"\N{MULTIPLICATION SIGN}{significant(seen.factor)}" if seen else UNKNOWN,
             "gradient": seen.verdict if seen else UNKNOWN,
             "parameters": significant(run.n_parameters),
-            "time": duration(taken),
+            "time at work": duration(seconds_taken(run, now)),
         }
     return found
 
@@ -99,7 +102,8 @@ def draw(runs: list[Run]) -> None:
         figure = gradient_decay(profile, looks, relative=True, height=270, title="Gradient against depth")
         show.chart(figure, "compare_decay", "gradient RMS against relative depth")
     with right:
-        metrics = source.metrics(store, runs, ("train_accuracy", "val_accuracy", "accuracy"), 200)
+        names = tuple(of_quantity("accuracy", source.metric_names(store, runs)))
+        metrics = source.metrics(store, runs, names, 200)
         curve = learning_curve(smoothed(metrics, 0.0), looks, what="accuracy", height=270)
         show.chart(curve, "compare_accuracy", "accuracy against step")
     shown = table(runs, profile, looks)

@@ -111,7 +111,13 @@ class Form:
         names = list(method_classes())
         now = [m.name for m in self._base.methods]
         picked = st.pills(
-            "Methods", names, selection_mode="multi", default=now, key=f"{self._prefix}.methods", help=_all_methods()
+            "Methods",
+            names,
+            selection_mode="multi",
+            default=now,
+            key=f"{self._prefix}.methods",
+            help=_all_methods(),
+            wrap=True,
         )
         for name in names:
             self.values[f"methods.{name}"] = name in (picked or [])
