@@ -23,7 +23,17 @@ def grid(kind: Kind, layers: int = LAYERS, steps: np.ndarray = STEPS) -> Grid:
     n = np.full(shape, float(BATCH * 64))
     n[:, -1] = BATCH * CLASSES
     none = np.zeros(shape)
-    made = Grid(steps=steps, n=n, rms=rms, max_abs=4 * rms, zeros=none, nonfinite=none, saturated=none, dead=none)
+    made = Grid(
+        steps=steps,
+        n=n,
+        rms=rms,
+        mean_abs=0.8 * rms,
+        max_abs=4 * rms,
+        zeros=none,
+        nonfinite=none,
+        saturated=none,
+        dead=none,
+    )
     if kind is Kind.SIGNAL:  # of a cross entropy that knows nothing
         made.rms[:, -1] = np.sqrt(CLASSES - 1) / (CLASSES * BATCH)
     return made
@@ -60,7 +70,8 @@ def healthy(layers: int = LAYERS) -> Tables:
 def scaled(tables: Tables, kind: Kind, factors: np.ndarray, **more: np.ndarray) -> Tables:
     """With one kind's RMS multiplied, factors of shape (L,) or (S, L), and other columns replaced."""
     old = tables.grids[kind]
-    new = replace(old, rms=old.rms * factors, max_abs=old.max_abs * factors, **more)
+    sizes = {name: getattr(old, name) * factors for name in ("rms", "mean_abs", "max_abs")}
+    new = replace(old, **{**sizes, **more})
     return replace(tables, grids={**tables.grids, kind: new})
 
 

@@ -16,6 +16,7 @@ from gradscope.analysis.findings import (
     is_healthy,
     verdict,
 )
+from gradscope.analysis.findings.spell import spell
 from gradscope.analysis.findings.tables import Curve
 from gradscope.errors import ConfigError
 from gradscope.records import Kind, NonFinite, Status
@@ -211,8 +212,34 @@ def test_a_norm_that_never_changes_is_held_by_clipping() -> None:
     seen = found(held_at(healthy(), 1.0), "clipping")
     assert seen.text == "Clipping is always active: the gradient's norm is 1.00 at every recorded step."
     assert seen.severity is Severity.NOTE
-    small = scaled(held_at(never_learning(healthy()), 1e-3), Kind.UPDATE, np.full(LAYERS, 0.1))
+    small = scaled(held_at(never_learning(healthy()), 1e-3), Kind.UPDATE, np.full(LAYERS, 0.01))
     assert found(small, "clipping").severity is Severity.WARNING
+
+
+def test_a_gradient_that_is_cut_at_every_step_is_seen_from_the_raw_one() -> None:
+    tables = never_learning(healthy())
+    raw = replace(tables.grids[Kind.GRADIENT], rms=500 * tables.grids[Kind.GRADIENT].rms)
+    cut = replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: raw})
+    assert "norm is cut to 0.00200 of what it was at every recorded step" in found(cut, "clipping").text
+    seldom = replace(raw, rms=np.where(np.arange(len(STEPS))[:, None] % 3, tables.grids[Kind.GRADIENT].rms, raw.rms))
+    assert "clipping" not in names(replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: seldom}))
+
+
+def test_large_biases_are_no_large_inputs() -> None:
+    factors = np.ones(LAYERS)
+    factors[0] = 80
+    alike = scaled(healthy(), Kind.ACTIVATION, factors, mean_abs=80 * healthy().grids[Kind.ACTIVATION].rms)
+    assert "input_scale" not in names(alike)
+
+
+def test_a_loss_that_begins_at_minus_ln_k_is_told_at_once() -> None:
+    tables = with_curves(healthy(), train_loss=-np.log(CLASSES) - np.arange(200.0))
+    assert found(tables.until(0), "wrong_loss").since == 0
+
+
+def test_a_loss_that_looks_at_one_output_alone_is_told_at_once() -> None:
+    tables = with_curves(at(healthy(), Kind.SIGNAL, "zeros", 0.9, 9), train_loss=0.1 * np.ones(200))
+    assert "the right class alone" in found(tables.until(0), "wrong_loss").text
 
 
 def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears_the_first_layers() -> None:
@@ -314,3 +341,13 @@ def test_thresholds_can_be_set_and_unknown_ones_are_refused() -> None:
 def test_the_batch_of_the_planted_tables_is_what_the_output_rule_reads() -> None:
     grid = healthy().grids[Kind.ACTIVATION]
     assert grid.n[0, -1] / CLASSES == BATCH
+
+
+def test_a_single_record_without_it_does_not_end_a_spell() -> None:
+    steps = np.arange(0, 200, 10)
+    held = (steps < 100) & (steps != 50)
+    found_spell = spell(steps, held, horizon=200)
+    assert found_spell is not None
+    assert (found_spell.since, found_spell.until) == (0, 90)
+    assert spell(steps, steps < 30, horizon=200) is None
+    assert spell(steps, steps >= 150, horizon=200).until is None

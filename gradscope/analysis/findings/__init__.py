@@ -70,10 +70,16 @@ EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "large_update": _SPOILED_START | {"exploding_gradient", "exploding_signal", "amplification"},
     "no_update": _SPOILED_START | _NO_FLOW | _TORN | {"clipping"},
     "slow_convergence": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update"},
-    "oscillating_loss": _SPOILED_START | {"exploding_signal", "no_update", "saturated_units"},
+    "oscillating_loss": _SPOILED_START | {"no_update", "clipping"},
     "plateau": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update", "slow_convergence", "amp_overflow"},
 }
 """A finding that one of these explains is not told: what the user can mend is."""
+
+EXPLAINED_BY_EARLIER: Mapping[str, frozenset[str]] = {
+    "exploding_signal": frozenset({"large_update"}),
+    "exploding_gradient": frozenset({"large_update"}),
+}
+"""The same where the cause began before: steps too large make a network explode that began well."""
 
 
 def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
@@ -84,11 +90,21 @@ def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
         limits: where findings begin; the default ones were chosen on labelled trainings.
     """
     found = every_finding(tables, limits)
-    seen = {f.name for f in found if f.severity is not Severity.NOTE and f.until is None}
     config = settings_of(tables.config)
-    causes = [f for f in found if not EXPLAINED_BY.get(f.name, frozenset()) & seen]
-    told = [replace(f, remedies=remedies_for(f, config)) for f in causes]
+    told = [replace(f, remedies=remedies_for(f, config)) for f in _causes(found)]
     return sorted(told, key=lambda f: (f.until is not None, -f.severity.rank, -f.confidence, f.since))
+
+
+def _causes(found: list[Finding]) -> list[Finding]:
+    """Those that nothing else explains."""
+    active = {f.name: f.since for f in found if f.severity is not Severity.NOTE and f.until is None}
+    late = {
+        f.name
+        for f in found
+        if any(active.get(cause, f.since) < f.since for cause in EXPLAINED_BY_EARLIER.get(f.name, ()))
+    }
+    causes = active.keys() - late
+    return [f for f in found if f.name not in late and not EXPLAINED_BY.get(f.name, frozenset()) & causes]
 
 
 def every_finding(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
-from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, smoothed, start_level
+from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, smoothed, smoothed_with_error, start_level
 from gradscope.analysis.findings.spell import since
 from gradscope.analysis.findings.tables import Tables
 from gradscope.analysis.findings.thresholds import Thresholds
@@ -58,17 +58,20 @@ def slow_convergence(tables: Tables, limits: Thresholds) -> list[Finding]:
 
 
 def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
-    """The smoothed loss goes up again and again, in all by more than it typically is, or than knowing nothing costs."""
-    steps, level = smoothed(tables.loss)
+    """The smoothed loss goes up again and again, in all by more than it typically is, or than knowing nothing costs.
+
+    A rise counts if it is more than the noise of the batches can make: twice the standard error of the medians.
+    """
+    steps, level, error = smoothed_with_error(tables.loss)
     start = max(start_level(tables), float(np.median(level))) if level.size else 0.0
     if level.size < BLOCKS // 2 or not start > 0 or not is_due(tables, limits):
         return []
-    rises = np.maximum(np.diff(level), 0) / start
-    swings = int((rises > _RISE).sum())
-    if rises.sum() < limits.swings or swings < _FEWEST_SWINGS:
+    moves = np.diff(level)
+    counts = moves > np.maximum(_RISE * start, 2 * np.hypot(error[1:], error[:-1]))
+    swings, total = int(counts.sum()), float(moves[counts].sum() / start)
+    if total < limits.swings or swings < _FEWEST_SWINGS:
         return []
-    began = int(steps[int((rises > _RISE).argmax())])
-    total = float(rises.sum())
+    began = int(steps[int(counts.argmax())])
     text = (
         f"The loss swings: since step {count(began)} it rose {swings} times, in all by {significant(total * start)}, "
         f"which is {significant(total)} times its usual height."

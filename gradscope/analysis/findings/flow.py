@@ -131,7 +131,8 @@ def exploding(tables: Tables, limits: Thresholds) -> list[Finding]:
         return []
     kind, grid = seen
     decades = -rise(grid)
-    held = spell(grid.steps, (decades >= limits.exploding_decades) & _torn(tables, grid, limits), tables.horizon)
+    over = (decades >= limits.exploding_decades) & _torn(tables, grid, limits)
+    held = from_the_start(tables, limits, grid.steps, over)
     if held is None:
         return []
     size, profile = median_of(decades, held), _Profile.of(grid, held)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gradscope.analysis.findings.spell import Spell, spell
+from gradscope.analysis.findings.spell import LASTING_SHARE, Spell, spell
 from gradscope.analysis.findings.tables import Curve, Flags, Numbers, Steps, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 
@@ -17,13 +17,25 @@ BLOCKS = 24
 
 def smoothed(loss: Curve) -> tuple[Numbers, Numbers]:
     """Steps and medians of about 24 pieces of equal length; empty with too few losses."""
+    steps, level, _ = smoothed_with_error(loss)
+    return steps, level
+
+
+def smoothed_with_error(loss: Curve) -> tuple[Numbers, Numbers, Numbers]:
+    """The same, and the standard error of each median: 1.25 times the spread over the root of the number.
+
+    The spread is the median absolute deviation from the median, times 1.48 as for Gaussian noise.
+    """
     known = np.isfinite(loss.values)
     values, steps = loss.values[known], loss.steps[known].astype(np.float64)
     if values.size < FEWEST:
-        return np.array([]), np.array([])
+        return np.array([]), np.array([]), np.array([])
     length = values.size // BLOCKS
     used = values.size // length * length
-    return steps[:used].reshape(-1, length)[:, 0], np.median(values[:used].reshape(-1, length), axis=1)
+    pieces = values[:used].reshape(-1, length)
+    level = np.median(pieces, axis=1)
+    spread = 1.48 * np.median(np.abs(pieces - level[:, None]), axis=1)
+    return steps[:used].reshape(-1, length)[:, 0], level, 1.25 * spread / np.sqrt(length)
 
 
 def start_level(tables: Tables) -> float:
@@ -36,12 +48,26 @@ def start_level(tables: Tables) -> float:
     return min(first, chance) if 0.7 * chance < first else first
 
 
+def learned_at(tables: Tables, limits: Thresholds) -> int | None:
+    """The step from which on the loss is clearly below that of a network that knows nothing; None if it never is."""
+    steps, level = smoothed(tables.loss)
+    recent = tables.loss.finite[-10:]
+    if not level.size:
+        steps, level = (
+            np.array([float(tables.last_step)]),
+            np.array([np.median(recent) if recent.size >= 5 else np.nan]),
+        )
+    below = level < (1 - limits.slow_fall) * start_level(tables)
+    now = float(np.median(level[-2:]))
+    if not now < (1 - limits.slow_fall) * start_level(tables):
+        return None
+    above = np.flatnonzero(~below)
+    return int(steps[min(int(above[-1]) + 1, steps.size - 1)]) if above.size else int(steps[0])
+
+
 def has_learned(tables: Tables, limits: Thresholds) -> bool:
     """Whether the loss is clearly below that of a network that knows nothing."""
-    _, level = smoothed(tables.loss)
-    recent = tables.loss.finite[-10:]
-    now = float(np.median(level[-2:])) if level.size else float(np.median(recent)) if recent.size >= 5 else math.nan
-    return now < (1 - limits.slow_fall) * start_level(tables)
+    return learned_at(tables, limits) is not None
 
 
 def is_due(tables: Tables, limits: Thresholds) -> bool:
@@ -52,7 +78,12 @@ def is_due(tables: Tables, limits: Thresholds) -> bool:
 def from_the_start(tables: Tables, limits: Thresholds, steps: Steps, over: Flags) -> Spell | None:
     """A spell; one that held at the start lasts until something is learned, although what came of it soon hides it."""
     held = spell(steps, over, tables.horizon)
-    if (held is None or held.until is not None) and over[0] and not has_learned(tables, limits):
-        last = over.size - 1 if over.all() else int(over.argmin()) - 1
-        return Spell(since=int(steps[0]), until=None, share=1.0, first=0, last=last)
+    if not over[0] or (held is not None and held.until is None):
+        return held
+    last = over.size - 1 if over.all() else int(over.argmin()) - 1
+    began, learned = int(steps[0]), learned_at(tables, limits)
+    if learned is None:
+        return Spell(since=began, until=None, share=1.0, first=0, last=last)
+    if learned - began >= LASTING_SHARE * tables.horizon:
+        return Spell(since=began, until=learned, share=1.0, first=0, last=last)
     return held

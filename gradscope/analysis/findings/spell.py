@@ -105,8 +105,10 @@ def _begin(held: Flags) -> int:
 
 
 def _longest(held: Flags) -> tuple[int, int]:
-    """First and last place of the longest row of yes."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(np.int8), [0]])))
+    """First and last place of the longest row of yes; a single no between two of them does not end it."""
+    closed = held.copy()
+    closed[1:-1] |= held[:-2] & held[2:]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], closed.astype(np.int8), [0]])))
     begins, ends = edges[::2], edges[1::2]
     best = int((ends - begins).argmax())
     return int(begins[best]), int(ends[best]) - 1

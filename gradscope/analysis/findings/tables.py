@@ -16,7 +16,7 @@ Numbers = NDArray[np.float64]
 Steps = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_COLUMNS = ("n", "rms", "max_abs", "zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead")
+_COLUMNS = ("n", "rms", "mean_abs", "max_abs", "zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Grid:
     n: Numbers
     """Elements measured, shape (S, L); 0 where there was no such tensor."""
     rms: Numbers
+    mean_abs: Numbers
     max_abs: Numbers
     zeros: Numbers
     """Share in 0..1 of the elements that are exactly zero."""
@@ -51,6 +52,7 @@ class Grid:
             steps=steps,
             n=n,
             rms=values["rms"],
+            mean_abs=values["mean_abs"],
             max_abs=values["max_abs"],
             zeros=values["zeros"] / np.where(n > 0, n, np.nan),
             nonfinite=np.nan_to_num(values["nan"] + values["pos_inf"] + values["neg_inf"]),
@@ -61,7 +63,7 @@ class Grid:
     def until(self, step: int) -> "Grid":
         """What was known at that step."""
         size = int(np.searchsorted(self.steps, step, side="right"))
-        arrays = ("n", "rms", "max_abs", "zeros", "nonfinite", "saturated", "dead")
+        arrays = ("n", "rms", "mean_abs", "max_abs", "zeros", "nonfinite", "saturated", "dead")
         return replace(self, steps=self.steps[:size], **{name: getattr(self, name)[:size] for name in arrays})
 
     @cached_property

@@ -17,7 +17,7 @@ class Thresholds:
     """The back-propagated error loses so many decades between the output and the input."""
     exploding_decades: float = 1.2
     """It gains so many."""
-    dying_decades: float = 1.5
+    dying_decades: float = 1.8
     """The activations lose so many decades between the input and the output."""
     largest_logits: float = 30.0
     """RMS of the output layer at the start."""
@@ -35,7 +35,7 @@ class Thresholds:
     """RMS of the weights over that at the start, after a tenth of the training."""
     clipping_spread: float = 0.02
     """A gradient norm that varies by less than this share from record to record is held by clipping."""
-    clipping_update: float = 1e-3
+    clipping_update: float = 1e-4
     """Steady clipping matters where updates are smaller than this."""
     amplified_decades: float = 1.0
     """A method of treating gradients makes the first layer's so much larger than the last's."""

@@ -14,6 +14,12 @@ from gradscope.analysis.findings.updates import converged, resting, typical_rati
 from gradscope.analysis.wording import power, significant
 from gradscope.records import Kind
 
+_CUT = 0.98
+"""Share of the raw norm below which it was cut."""
+
+_ALWAYS = 0.9
+"""Of the recorded steps."""
+
 _FEWEST = 5
 """Records before a norm is called constant."""
 
@@ -24,10 +30,32 @@ def global_norm(grid: Grid) -> Numbers:
 
 
 def clipping(tables: Tables, limits: Thresholds) -> list[Finding]:
-    """The gradient's norm, or its largest element, is the same at every step: clipping holds it there."""
+    """The gradient is cut at nearly every step: seen from the raw one beside it, or from a norm that never changes."""
     grid = tables.grids.get(Kind.GRADIENT)
     if grid is None or len(grid) < _FEWEST:
         return []
+    return _cut(tables, limits, grid) or _held(tables, limits, grid)
+
+
+def _cut(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
+    """By what the global norm is smaller than before clipping and methods touched it."""
+    raw = tables.grids.get(Kind.RAW_GRADIENT)
+    if raw is None:
+        return []
+    row = {int(step): i for i, step in enumerate(raw.steps)}
+    before = [
+        np.where(raw.n[row[int(s)]] > 0, raw.rms[row[int(s)]], now) if int(s) in row else now
+        for s, now in zip(grid.steps, grid.rms, strict=True)
+    ]
+    left = global_norm(grid) / np.sqrt(np.nansum(grid.n * np.array(before) ** 2, axis=1))
+    held = spell(grid.steps, left < _CUT, tables.horizon)
+    if held is None or held.until is not None or held.share < _ALWAYS:
+        return []
+    typical = median_of(left, held)
+    return [_clipped(tables, limits, held, f"norm is cut to {significant(typical)} of what it was", 0.5 / typical)]
+
+
+def _held(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
     largest = np.where(np.isfinite(grid.max_abs), grid.max_abs, 0.0).max(axis=1)
     for what, series in (("norm", global_norm(grid)), ("largest element", largest)):
         recent = series[-2 * _FEWEST :]
@@ -36,11 +64,8 @@ def clipping(tables: Tables, limits: Thresholds) -> list[Finding]:
         if spread < limits.clipping_spread:
             near = np.abs(series / level - 1) < 2 * limits.clipping_spread
             held = spell(grid.steps, near, tables.horizon) or since(int(grid.steps[-_FEWEST]))
-            return [
-                _clipped(
-                    tables, limits, held, f"{what} is {significant(level)}", limits.clipping_spread / max(spread, 1e-9)
-                )
-            ]
+            margin = limits.clipping_spread / max(spread, 1e-9)
+            return [_clipped(tables, limits, held, f"{what} is {significant(level)}", margin)]
     return []
 
 
