@@ -2,84 +2,92 @@
 
 Every run is a real training, watched by the real recorder into a real store, and read back. Thresholds were chosen on
 the runs of even numbers; the report is of the odd ones. AutoTrainer's published rules look at the same runs. With
---cure the faulty runs of the report are then cured as `gradscope cure` does it.
+--cure the faulty runs of the report are then cured as `gradscope cure` does it. With --keep the records of all
+trainings are kept in a folder, and read from there the next time.
 """
 
 import argparse
 import os
-import pickle
-import tempfile
-import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+AT_ONCE = 4
+"""Cases that share a store."""
 
 
 def main() -> None:
     options = _options()
-    outcomes = _kept(options.keep) or _trained(options.first, options.runs, options.jobs)
-    if options.keep:
-        options.keep.parent.mkdir(parents=True, exist_ok=True)
-        options.keep.write_bytes(pickle.dumps(outcomes))
-    from benchmarks.labelled.cures import cure_rate
-    from benchmarks.labelled.measure import tell
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        over = partial(_over, pool)
+        numbers = [n for n in range(options.first, options.first + options.runs) if n % 2 in options.halves]
+        told = over("trained and diagnosed", _tell_some, numbers, options.keep)
+        cured = None
+        if options.cure:
+            from benchmarks.labelled.cures import cure_rate
+
+            faulty = [t for t in told if t.outcome.label == "faulty" and t.outcome.case.half == "report"]
+            cured = cure_rate(over("cured", _cure_some, faulty, options.keep))
     from benchmarks.labelled.report import report
 
-    told = [tell(outcome) for outcome in outcomes]
-    cured = cure_rate([t for t in told if t.outcome.case.half == "report"]) if options.cure else None
     text = report(told, cured)
     print(text)
     if options.out:
         options.out.write_text(text)
 
 
-def _kept(path: Path | None) -> list | None:
-    return pickle.loads(path.read_bytes()) if path and path.exists() else None
-
-
-def _trained(first: int, runs: int, jobs: int) -> list:
-    """Every case, on several processes, each with a store of its own; progress on stderr."""
+def _over(
+    pool: ProcessPoolExecutor,
+    what: str,
+    function: Callable[[Path | None, Sequence], list],
+    items: Sequence,
+    keep: Path | None,
+) -> list:
+    """The function over pieces of the items, on several processes; progress on stderr."""
     from tqdm import tqdm
 
-    chunks = [range(start, min(start + 8, first + runs)) for start in range(first, first + runs, 8)]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        done = list(tqdm(pool.map(_train_some, chunks), total=len(chunks), unit="x8 runs"))
-    return [outcome for some in done for outcome in some]
+    pieces = [items[i : i + AT_ONCE] for i in range(0, len(items), AT_ONCE)]
+    done = tqdm(pool.map(partial(function, keep), pieces), what, len(pieces), unit=f" x {AT_ONCE} runs")
+    return [result for some in done for result in some]
 
 
-def _train_some(numbers: range) -> list:
+def _tell_some(keep: Path | None, numbers: Sequence[int]) -> list:
     import torch
 
     from benchmarks.labelled.cases import draw
-    from benchmarks.labelled.measure import Outcome
-    from benchmarks.labelled.training import train
-    from gradscope.diagnosis import tables_of
-    from gradscope.store import open_store, read
+    from benchmarks.labelled.kept import bench
+    from benchmarks.labelled.measure import tell
 
     torch.set_num_threads(1)
-    outcomes = []
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "runs.db", create=True)
-        for number in numbers:
-            case, began = draw(number), time.process_time()
-            run = read.run(store, train(case, store))
-            seconds = time.process_time() - began
-            outcomes.append(Outcome(case=case, tables=tables_of(store, run, max_steps=10_000), seconds=seconds))
-        store.close()
-    return outcomes
+    with bench(keep) as trained:
+        return [tell(trained.outcome(draw(number))) for number in numbers]
+
+
+def _cure_some(keep: Path | None, faulty: Sequence) -> list:
+    import torch
+
+    from benchmarks.labelled.cures import cure
+    from benchmarks.labelled.kept import bench
+
+    torch.set_num_threads(1)
+    with bench(keep) as trained:
+        return [cure(told, trained) for told in faulty]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--runs", type=int, default=648)
+    parser.add_argument("--runs", type=int, default=456)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--keep", type=Path, help="file of the trained runs: written, or read if it is there")
-    parser.add_argument("--cure", action="store_true", help="cure the faulty runs too: five times as long")
+    parser.add_argument("--keep", type=Path, help="folder of the trainings' records: read where they are there")
+    parser.add_argument("--cure", action="store_true", help="cure the faulty runs of the report too")
+    parser.add_argument("--half", choices=("choose", "report"), help="the runs of one half alone")
     parser.add_argument("--out", type=Path, help="Markdown file of the report")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.halves = {"choose": (0,), "report": (1,), None: (0, 1)}[options.half]
+    return options
 
 
 if __name__ == "__main__":

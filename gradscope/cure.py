@@ -82,7 +82,12 @@ def _tail(config: RunConfig, epochs: int) -> int:
 def judge(store: Store, run_id: int) -> Judged:
     """What came of a run that has ended."""
     run = read.run(store, run_id)
-    return Judged(run_id=run_id, findings=tuple(diagnose_run(store, run_id)), val_accuracy=run.results.val_accuracy)
+    return Judged(
+        run_id=run_id,
+        findings=tuple(diagnose_run(store, run_id)),
+        val_accuracy=run.results.val_accuracy,
+        ended_well=run.status is Status.COMPLETED,
+    )
 
 
 def queued(store: Store, config: RunConfig, name: str, tag: str) -> int:

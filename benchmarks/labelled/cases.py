@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.config import Mlp, RunConfig, Train
 from gradscope.overrides import with_overrides
 
-SEED = 2026
+SEED = 11
 STEPS = 320
 """About; whole epochs of it."""
 
@@ -45,6 +45,8 @@ class Plant:
     """One training picture holds this value."""
     log_of_relu: bool = False
     """The output layer's input passes through log(relu(x))."""
+    growth_interval: int | None = None
+    """Forward passes in float16 under gradient scaling whose scale is doubled after so many steps; None: float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,8 @@ def _extras(rng: Rng, case: Case) -> Case:
         case = case.changed({"optimizer.weight_decay": 1e-4})
     if case.network in ("mlp", "cnn") and case.config.model.depth > 3 and rng.random() < 0.08:
         case = case.planted(frozen=1)
+    if case.network == "mlp" and rng.random() < 0.1:
+        case = case.planted(growth_interval=2000)
     return case
 
 
@@ -163,7 +167,7 @@ def _shallow(rng: Rng, number: int, *networks: str) -> Case:
     case = case.changed(
         {"optimizer.lr": between(rng, 0.05, 0.1), "methods.clip_norm": "off", "schedule.name": "constant"}
     )
-    return case.planted(frozen=0)
+    return case.planted(frozen=0, growth_interval=None)
 
 
 def vanishing(rng: Rng, number: int) -> Case:
@@ -323,6 +327,12 @@ def wrong_loss(rng: Rng, number: int) -> Case:
     return case.planted(loss=one_of(rng, "nll_of_logits", "negated"), frozen=0)
 
 
+def overflowing(rng: Rng, number: int) -> Case:
+    """Gradient scaling whose scale grows far too soon, so that steps are lost again and again."""
+    case = healthy(rng, number, ("mlp",))
+    return case.planted(growth_interval=int(rng.integers(1, 9)), frozen=0)
+
+
 FAULTS: Mapping[str, Callable[[Rng, int], Case]] = {
     "vanishing": vanishing,
     "exploding": exploding,
@@ -342,6 +352,7 @@ FAULTS: Mapping[str, Callable[[Rng, int], Case]] = {
     "raw_inputs": raw_inputs,
     "wrong_output": wrong_output,
     "wrong_loss": wrong_loss,
+    "overflowing": overflowing,
 }
 
 

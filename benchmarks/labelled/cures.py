@@ -1,20 +1,16 @@
 """How many faulty runs `gradscope.analysis.cure` heals, with the labelled trainings in place of the store's."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from benchmarks.labelled.cases import Case, Plant
+from benchmarks.labelled.kept import Bench
 from benchmarks.labelled.measure import Told
-from benchmarks.labelled.training import train
 from benchmarks.labelled.truth import learned
 from gradscope.analysis.cure import Judged, search
 from gradscope.analysis.findings import Finding, Remedy, Severity, diagnose
 from gradscope.config import RunConfig
-from gradscope.diagnosis import tables_of
 from gradscope.errors import ConfigError
-from gradscope.store import Store, open_store, read
 
 MOST = 8
 
@@ -27,8 +23,21 @@ MENDED = {
     "dead_units": {"hidden_bias": None},
     "plateau": {"random_labels": 0.0},
     "overfitting": {"train_size": None, "random_labels": 0.0},
+    "amp_overflow": {"growth_interval": None},
 }
 """What somebody mends in code or data who follows a finding's advice; of no use where that is not the slip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cured:
+    """What came of the search for a cure of one run."""
+
+    case: Case
+    tries: int
+    won: bool
+    """Whether its winner has no findings and learns as a healthy run does."""
+    seconds: float
+    """Of processor time, for all tries."""
 
 
 @dataclass
@@ -40,7 +49,8 @@ class Count:
 
 @dataclass
 class CureRate:
-    by_fault: dict[str, Count]
+    by_fault: dict[str, Count] = field(default_factory=dict)
+    seconds: float = 0.0
     most: int = MOST
 
     @property
@@ -52,41 +62,37 @@ class CureRate:
         return sum(c.cured for c in self.by_fault.values())
 
 
-def cure_rate(told: Sequence[Told]) -> CureRate:
-    """Cure every faulty run."""
-    rate = CureRate(by_fault={})
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(Path(folder) / "runs.db", create=True)
-        for t in told:
-            if t.outcome.label == "faulty":
-                tries, is_cured = _cure(t, store)
-                count = rate.by_fault.setdefault(t.outcome.case.fault, Count())
-                count.tried, count.cured = count.tried + 1, count.cured + is_cured
-                count.tries.append(tries)
-        store.close()
+def cure_rate(cures: Sequence[Cured]) -> CureRate:
+    """Counted by fault."""
+    rate = CureRate(seconds=sum(c.seconds for c in cures))
+    for cured in cures:
+        count = rate.by_fault.setdefault(cured.case.fault, Count())
+        count.tried, count.cured = count.tried + 1, count.cured + cured.won
+        count.tries.append(cured.tries)
     return rate
 
 
-def _cure(told: Told, store: Store) -> tuple[int, bool]:
-    """Number of tries, and whether the winner learns as a healthy run does."""
+def cure(told: Told, bench: Bench) -> Cured:
+    """Mend the slip that a finding names, then search for settings."""
     case = told.outcome.case
     findings = tuple(diagnose(told.outcome.tables))
-    well: dict[int, bool] = {}
+    judge = _Judge(bench)
 
     def attempt(config: RunConfig, remedy: Remedy) -> Judged:
-        return _judged(replace(case, config=config), store, well)
+        return judge(replace(case, config=config))
 
     mended = _mended(case, findings)
     if mended is not None:
-        judged = _judged(mended, store, well)
-        if judged.is_healthy and well[judged.run_id]:
-            return 1, True
-        case = mended
+        judged = judge(mended)
+        if judged.is_healthy and judge.well[judged.run_id]:
+            return Cured(case=case, tries=1, won=True, seconds=judge.seconds)
+        case, findings = mended, judged.findings or findings
     accuracy = told.outcome.tables.val_accuracy.finite
     ill = Judged(run_id=0, findings=findings, val_accuracy=float(accuracy[-1]) if accuracy.size else None)
     found = search(case.config, ill, attempt, MOST)
-    won = found.winner is not None and well.get(found.trials[found.winner].judged.run_id, False)
-    return len(found.trials) - 1 + (mended is not None), won
+    won = found.winner is not None and judge.well[found.trials[found.winner].judged.run_id]
+    tries = len(found.trials) - 1 + (mended is not None)
+    return Cured(case=told.outcome.case, tries=tries, won=won, seconds=judge.seconds)
 
 
 def _mended(case: Case, findings: Sequence[Finding]) -> Case | None:
@@ -99,13 +105,25 @@ def _mended(case: Case, findings: Sequence[Finding]) -> Case | None:
     return replace(case, plant=plant) if plant != case.plant else None
 
 
-def _judged(case: Case, store: Store, well: dict[int, bool]) -> Judged:
-    try:
-        run_id = train(case, store)
-    except ConfigError:  # a remedy that this network cannot take, such as norms between recurrent levels
-        return Judged(run_id=-1, findings=(), val_accuracy=None, ended_well=False)
-    tables = tables_of(store, read.run(store, run_id), max_steps=10_000)
-    well[run_id] = learned(case, tables)
-    accuracy = tables.val_accuracy.finite
-    found = tuple(diagnose(tables))
-    return Judged(run_id=run_id, findings=found, val_accuracy=float(accuracy[-1]) if accuracy.size else None)
+class _Judge:
+    """Trains and diagnoses cases, and counts what it cost."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.well: dict[int, bool] = {}
+        """Whether each learned as a healthy run does, by its number among the tries."""
+        self.seconds = 0.0
+
+    def __call__(self, case: Case) -> Judged:
+        number = len(self.well) + 1
+        try:
+            outcome = self.bench.outcome(case)
+        except ConfigError:  # a remedy that this network cannot take, such as norms between recurrent levels
+            self.well[number] = False
+            return Judged(run_id=number, findings=(), val_accuracy=None, ended_well=False)
+        tables = outcome.tables
+        self.seconds += outcome.seconds
+        self.well[number] = learned(case, tables)
+        accuracy = tables.val_accuracy.finite
+        known = float(accuracy[-1]) if accuracy.size else None
+        return Judged(run_id=number, findings=tuple(diagnose(tables)), val_accuracy=known)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn import functional
 
 from benchmarks.labelled.cases import Case, Plant
@@ -44,6 +45,9 @@ def train(case: Case, store: Store) -> int:
     steps_per_epoch = -(-len(data.train[1]) // config.train.batch_size)
     session.progress(total_steps=steps_per_epoch * config.train.epochs)
     session.watch(model, optimizer, log="all", every=EVERY)
+    scaler = GradScaler(
+        "cpu", growth_interval=case.plant.growth_interval or 1, enabled=bool(case.plant.growth_interval)
+    )
     step, correct = 0, 0
     broken: int | None = None
     for epoch in range(config.train.epochs):
@@ -53,16 +57,19 @@ def train(case: Case, store: Store) -> int:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            outputs = model(images)
-            loss = LOSSES[case.plant.loss](OUTPUTS[case.plant.output](outputs), labels)
+            with torch.autocast("cpu", torch.float16, enabled=scaler.is_enabled()):
+                outputs = model(images)
+                loss = LOSSES[case.plant.loss](OUTPUTS[case.plant.output](outputs), labels)
             session.log(
                 {"train_loss": loss.detach(), "learning_rate": rate}, step=step, epoch=(step + 1) / steps_per_epoch
             )
             broken = step if broken is None and not torch.isfinite(loss) else broken
-            loss.backward()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
             for method in methods:
                 method.before_step(model)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             correct += int((outputs.detach().argmax(1) == labels).sum())
             step += 1
             if broken is not None and step > broken + EVERY:  # somebody has noticed

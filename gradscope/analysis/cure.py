@@ -19,11 +19,13 @@ class Judged:
     findings: tuple[Finding, ...]
     val_accuracy: float | None
     """0..1; None where there is none, as of a run that diverged."""
+    ended_well: bool = True
+    """Whether it went on to its end; a remedy that a network cannot take makes a run that fails."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing but notes is found."""
-        return is_healthy(list(self.findings))
+        """Whether it came to its end and nothing but notes is found."""
+        return self.ended_well and is_healthy(list(self.findings))
 
     @property
     def worst(self) -> int:
@@ -128,7 +130,8 @@ def _line(cure: Cure, place: int) -> str:
     trial = cure.trials[place]
     judged = trial.judged
     told = [f.name.replace("_", " ") for f in judged.findings if f.severity is not Severity.NOTE]
+    state = ", ".join(told) or ("healthy" if judged.ended_well else "failed")
     accuracy = "no accuracy" if judged.val_accuracy is None else f"validation {judged.val_accuracy:.1%}"
     what = "as it was" if trial.remedy is None else trial.remedy.title
     mark = "  <- healthy, take this" if place == cure.winner else ""
-    return f"run {judged.run_id}, {what}: {', '.join(told) or 'healthy'}, {accuracy}{mark}"
+    return f"run {judged.run_id}, {what}: {state}, {accuracy}{mark}"

@@ -99,6 +99,16 @@ def test_a_run_that_diverged_counts_as_no_accuracy() -> None:
     assert found.winner is None
 
 
+def test_a_remedy_that_the_network_cannot_take_is_no_cure() -> None:
+    def fail(config: RunConfig, remedy: Remedy) -> Judged:
+        return Judged(run_id=2, findings=(), val_accuracy=None, ended_well=False)
+
+    diverged = Judged(run_id=1, findings=(finding(NORM),), val_accuracy=None, ended_well=False)
+    found = search(CONFIG, diverged, fail)
+    assert found.winner is None
+    assert "norms: failed" in tree(found)
+
+
 @pytest.mark.parametrize("most", [1, 2])
 def test_it_tries_no_more_than_allowed(most: int) -> None:
     bench = Bench({t: (0.1, (finding(RELU, NORM, SLOWER),)) for t in ("ReLU", "norms", "lower rate")})

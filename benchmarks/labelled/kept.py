@@ -1,0 +1,67 @@
+"""Trained cases, kept in a folder if one is given, so that rules are judged anew without training again."""
+
+import hashlib
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.labelled.cases import Case
+from benchmarks.labelled.measure import Outcome
+from benchmarks.labelled.training import train
+from gradscope.diagnosis import tables_of
+from gradscope.store import Store, open_store, read
+
+ALL_STEPS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Trains cases."""
+
+    store: Store
+    """Of the trainings; nobody looks into it afterwards."""
+    kept: Path | None
+
+    def outcome(self, case: Case) -> Outcome:
+        """What came of a case: from the folder, if it was trained before.
+
+        Raises:
+            ConfigError: the case has a method that its network cannot take.
+        """
+        path = self.kept / f"{_key(case)}.pickle" if self.kept else None
+        if path is not None and path.exists():
+            return pickle.loads(path.read_bytes())
+        began = time.process_time()
+        run = read.run(self.store, train(case, self.store))
+        seconds = time.process_time() - began
+        outcome = Outcome(case=case, tables=tables_of(self.store, run, max_steps=ALL_STEPS), seconds=seconds)
+        if path is not None:
+            _write(path, outcome)
+        return outcome
+
+
+@contextmanager
+def bench(kept: Path | None) -> Iterator[Bench]:
+    """With a store that is gone afterwards."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder) / "runs.db", create=True)
+        yield Bench(store=store, kept=kept)
+        store.close()
+
+
+def _key(case: Case) -> str:
+    return f"{case.number:04d}-{hashlib.sha256(repr(case).encode()).hexdigest()[:16]}"
+
+
+def _write(path: Path, outcome: Outcome) -> None:
+    """Beside its place, then there at once, so that nobody reads half of it."""
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(pickle.dumps(outcome))
+    beside.replace(path)
