@@ -6,10 +6,10 @@ half a file. The file for resuming carries the weights once more: it is whole by
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,7 +36,19 @@ class Position:
     """Those of them that were classified right."""
 
 
-def save(paths: RunPaths, model: nn.Module, optimizer: Optimizer, position: Position) -> None:
+class Keeper(Protocol):
+    """Something beside model and optimiser that a resumed training needs as it was: a method."""
+
+    def state_dict(self) -> Mapping[str, Any]:  # Any: tensors, numbers, text and containers of them
+        """What is to be kept."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> object:  # Any: as above
+        """Back to that."""
+
+
+def save(
+    paths: RunPaths, model: nn.Module, optimizer: Optimizer, position: Position, keepers: Sequence[Keeper] = ()
+) -> None:
     """Write a checkpoint in place of the one before."""
     paths.folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -44,6 +56,7 @@ def save(paths: RunPaths, model: nn.Module, optimizer: Optimizer, position: Posi
         "position": asdict(position),
         "model": weights,
         "optimizer": optimizer.state_dict(),
+        "methods": [dict(keeper.state_dict()) for keeper in keepers],
         "random": torch.get_rng_state(),
     }
     _write(paths.resume, lambda path: torch.save(state, path))
@@ -55,8 +68,8 @@ def exists(paths: RunPaths) -> bool:
     return paths.resume.exists()
 
 
-def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer) -> Position:
-    """Put model, optimiser and PyTorch's random state back to where they were.
+def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer, keepers: Sequence[Keeper] = ()) -> Position:
+    """Put model, optimiser, the keepers it was saved with and PyTorch's random state back to where they were.
 
     Raises:
         CheckpointError: the file is torn or of another model; nothing was changed.
@@ -64,6 +77,8 @@ def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer) -> Position:
     state = _read(paths.resume)
     _put_weights(paths.resume, model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    for keeper, kept in zip(keepers, state.get("methods", ()), strict=False):  # older checkpoints have none
+        keeper.load_state_dict(kept)
     torch.set_rng_state(state["random"])
     return Position(**state["position"])
 

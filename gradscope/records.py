@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from gradscope.terms import TermCosine as TermCosine
+from gradscope.terms import TermGradient as TermGradient
+
 
 class Status(StrEnum):
     """Where a run is in its life.
@@ -182,6 +185,8 @@ class Batch:
     metrics: tuple[Metric, ...] = ()
     gains: tuple[Gain, ...] = ()
     skipped: tuple[SkippedStep, ...] = ()
+    term_gradients: tuple[TermGradient, ...] = ()
+    term_cosines: tuple[TermCosine, ...] = ()
     progress: Progress | None = None
     pace: Pace | None = None
     """As it is now; None leaves what was there."""
@@ -195,7 +200,8 @@ class Batch:
     @property
     def n_rows(self) -> int:
         """Rows it takes in the store."""
-        return len(self.stats) + len(self.metrics) + len(self.gains) + len(self.skipped)
+        terms = len(self.term_gradients) + len(self.term_cosines)
+        return len(self.stats) + len(self.metrics) + len(self.gains) + len(self.skipped) + terms
 
     @classmethod
     def of_rows(cls, batches: Sequence["Batch"]) -> "Batch":
@@ -205,6 +211,8 @@ class Batch:
             metrics=tuple(m for batch in batches for m in batch.metrics),
             gains=tuple(g for batch in batches for g in batch.gains),
             skipped=tuple(s for batch in batches for s in batch.skipped),
+            term_gradients=tuple(t for batch in batches for t in batch.term_gradients),
+            term_cosines=tuple(c for batch in batches for c in batch.term_cosines),
         )
 
 

@@ -81,7 +81,7 @@ class Lines:
     def __call__(self, progress: Seen) -> None:
         """Show where the training is, if there is something new to tell."""
         epochs = int(progress.epoch)
-        if progress.phase == "training" and epochs and epochs != self._shown:
+        if progress.phase.startswith("training") and epochs and epochs != self._shown:
             self._shown = epochs
             typer.echo(f"{self._name}  epoch {epochs}/{progress.epochs}  {', '.join(_numbers(progress))}")
         elif self._shown is None:

@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 from gradscope import checkpoint
 from gradscope.checkpoint import Position
 from gradscope.config import RunConfig, parse_config
-from gradscope.data import Dataset, Split, Transform, augmenter, batches, load, normaliser
+from gradscope.data import Dataset, MiniBatch, Split, Transform, augmenter, load, minibatches, normaliser
 from gradscope.evaluate.accuracy import accuracy
-from gradscope.methods import Method, Objective, build_methods, objective_of
+from gradscope.methods import Given, Judged, Method, Objective, build_methods, objective_of
 from gradscope.models import build_model
 from gradscope.optimizers import build_optimizer
 from gradscope.paths import RunPaths
@@ -83,7 +83,7 @@ class Training:
     """One run at work."""
 
     def __init__(self, config: RunConfig, run: Session, store: Store, on_progress: OnProgress) -> None:
-        self.config, self.run, self.on_progress = config, run, on_progress
+        self.config, self.run, self.store, self.on_progress = config, run, store, on_progress
         self.paths: RunPaths = store.paths(run.id)
         self.device = pick_device(config.train.device)
         self.loss: float | None = None
@@ -91,6 +91,7 @@ class Training:
         self.best: float | None = None
         self.speed: float | None = None
         self._located = False
+        self._stage = "training"
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
         self._seen, self._right = 0, torch.zeros((), dtype=torch.int64, device=self.device)
@@ -115,7 +116,11 @@ class Training:
         self.methods: list[Method] = build_methods(config.methods)
         self.objective: Objective = objective_of(self.methods)
         self.model: nn.Module = self._model()
+        self._prepare_methods()
         self.optimizer: Optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        for method in self.methods:
+            for group in method.parameter_groups():
+                self.optimizer.add_param_group(group)
         self.steps_per_epoch = math.ceil(len(self.data.train.labels) / config.train.batch_size)
         self.total_steps = self.steps_per_epoch * config.train.epochs
 
@@ -128,6 +133,19 @@ class Training:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.mixed else model
 
+    def _prepare_methods(self) -> None:
+        given = Given(
+            model=self.model,
+            config=self.config,
+            data=self.data,
+            normalise=lambda images: self._laid_out(self.normalise(images)),
+            device=self.device,
+            generator=torch.Generator().manual_seed(self.config.train.seed),
+            tell=self._tell,
+        )
+        for method in self.methods:
+            method.prepare(given)
+
     @property
     def mixed(self) -> bool:
         """Whether the passes run in bfloat16, with channels last in memory."""
@@ -138,7 +156,7 @@ class Training:
         if not checkpoint.exists(self.paths):
             write.rewind(store, self.run.id, -1)  # of an earlier life that left records and no checkpoint
             return
-        at = checkpoint.load(self.paths, self.model, self.optimizer)
+        at = checkpoint.load(self.paths, self.model, self.optimizer, self.methods)
         self.step, self.best = at.step, at.best_val_accuracy
         self._seen, self._right = at.seen, self._right + at.right
         self.run.resumed(at.seconds)
@@ -173,25 +191,23 @@ class Training:
 
     def epoch(self, epoch: int) -> Status | None:
         """The loop. Returns why the run ends within this epoch, or None."""
-        for method in self.methods:
-            method.at_epoch(epoch, self.config.train.epochs)
-        if self.step % self.steps_per_epoch == 0:  # and not in the midst of the epoch, where a checkpoint left off
-            self._seen, self._right = 0, torch.zeros_like(self._right)
-        for images, labels in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
-            rate = learning_rate(self.config, self.step, self.steps_per_epoch)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+        self._begin_epoch(epoch)
+        for batch in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
+            rate = self._set_learning_rate()
             self.optimizer.zero_grad(set_to_none=True)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                loss, logits = self.objective(self.model, images, labels)
-            if self._diverged(loss, images):
+                for method in self.methods:
+                    method.before_pass(self.model, batch)
+                judged = self.objective(self.model, batch)
+            loss = judged.loss
+            if self._diverged(loss, batch.images):
                 return Status.DIVERGED
+            self.run.split_gradient(judged.terms)
             loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             for method in self.methods:
                 method.before_step(self.model)
             self.optimizer.step()
-            self._log({"train_loss": loss.detach(), "learning_rate": rate})
-            self._seen, self._right = self._seen + len(labels), self._right + (logits.argmax(1) == labels).sum()
+            self._note(judged, loss, batch.labels, rate)
             self.step += 1
             self._tell_sometimes(loss)
             if self.run.stop_requested and self.step % self.steps_per_epoch:
@@ -199,15 +215,34 @@ class Training:
         self._log({"train_accuracy": self._right / self._seen}, at=self.step - 1)
         return None
 
+    def _begin_epoch(self, epoch: int) -> None:
+        stages = [method.at_epoch(self.model, epoch, self.config.train.epochs) for method in self.methods]
+        self._stage = ", ".join(["training", *(stage for stage in stages if stage)])
+        if self.step % self.steps_per_epoch == 0:  # and not in the midst of the epoch, where a checkpoint left off
+            self._seen, self._right = 0, torch.zeros_like(self._right)
+
+    def _set_learning_rate(self) -> float:
+        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _note(self, judged: Judged, loss: Tensor, labels: Tensor, rate: float) -> None:
+        """The curves of a step."""
+        parts = judged.terms if len(judged.terms) > 1 else {}
+        terms = {f"loss/{name}": term.detach() for name, term in parts.items()}
+        self._log({"train_loss": loss.detach(), "learning_rate": rate, **terms})
+        self._seen, self._right = self._seen + len(labels), self._right + (judged.logits.argmax(1) == labels).sum()
+
     def _stopped_between_epochs(self) -> Status | None:
         """A whole epoch is validated before the run obeys, and after the last one only the test is left to do."""
         return Status.STOPPED if self.run.stop_requested and self.step < self.total_steps else None
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int) -> Iterator[MiniBatch]:
         """The epoch's batches; drawn from (seed, epoch) alone, so that a resumed run sees the same ones."""
         generator = torch.Generator().manual_seed(self.config.train.seed * 100_003 + epoch)
         augment = augmenter(self.config.data, generator)
-        return batches(
+        return minibatches(
             self.data.train,
             self.config.train.batch_size,
             generator=generator,
@@ -260,7 +295,7 @@ class Training:
             seen=self._seen,
             right=int(self._right),
         )
-        checkpoint.save(self.paths, self.model, self.optimizer, position)
+        checkpoint.save(self.paths, self.model, self.optimizer, position, self.methods)
 
     def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:
         step = self.step if at is None else at
@@ -282,7 +317,7 @@ class Training:
             self._last_told = now, self.step
             value = float(loss.detach())
             self.loss = value if math.isfinite(value) else None
-            self._tell("training")
+            self._tell(self._stage)
 
     def _tell(self, phase: str) -> None:
         epoch = self.step / self.steps_per_epoch

@@ -7,22 +7,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradscope.data.batching import batches
+    from gradscope.data.batching import MiniBatch, batches, minibatches
     from gradscope.data.dataset import Dataset, Progress, Split
     from gradscope.data.loading import load
     from gradscope.data.transforms import Transform, augmenter, normaliser
 
 _HOMES = {
     "Dataset": "dataset",
+    "MiniBatch": "batching",
     "Progress": "dataset",
     "Split": "dataset",
     "Transform": "transforms",
     "augmenter": "transforms",
     "batches": "batching",
     "load": "loading",
+    "minibatches": "batching",
     "normaliser": "transforms",
 }
-__all__ = ["Dataset", "Progress", "Split", "Transform", "augmenter", "batches", "load", "normaliser"]
+__all__ = [
+    "Dataset",
+    "MiniBatch",
+    "Progress",
+    "Split",
+    "Transform",
+    "augmenter",
+    "batches",
+    "load",
+    "minibatches",
+    "normaliser",
+]
 
 
 def __getattr__(name: str) -> Any:  # Any: PEP 562, the names above have their own types

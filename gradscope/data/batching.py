@@ -1,6 +1,7 @@
 """Batches out of a split that lives whole on one device."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -8,6 +9,32 @@ from torch import Tensor
 
 from gradscope.data.dataset import Split
 from gradscope.data.transforms import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniBatch:
+    """What one step of the training sees."""
+
+    images: Tensor
+    """float32 [B, C, H, W], as the network takes them."""
+    labels: Tensor
+    """As in the split: int64 [B]."""
+    places: Tensor
+    """int64 [B]: which pictures of the split these are."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def minibatches(
+    split: Split, batch_size: int, generator: torch.Generator, transform: Transform | None = None
+) -> Iterator[MiniBatch]:
+    """Every picture once, in a random order, with its place in the split; arguments as of `batches`."""
+    change = transform or Tensor.float
+    order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.images.device)
+    for part in _parts(len(split), batch_size):
+        places = order[part]
+        yield MiniBatch(images=change(split.images[places]), labels=split.labels[places], places=places)
 
 
 def batches(
@@ -40,10 +67,8 @@ def batches(
         for part in _parts(len(split), batch_size):
             yield change(split.images[part]), split.labels[part]
         return
-    order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.images.device)
-    for part in _parts(len(split), batch_size):
-        index = order[part]
-        yield change(split.images[index]), split.labels[index]
+    for batch in minibatches(split, batch_size, generator, transform):
+        yield batch.images, batch.labels
 
 
 def _parts(n: int, batch_size: int) -> list[slice]:

@@ -14,11 +14,12 @@ HISTOGRAM_COLUMNS = ["layer", "name", "kind", "step", "log2_low", "log2_high", "
 
 
 def write_csv(store: Store, run_id: int, folder: Path) -> None:
-    """Write layer_stats, metrics, skipped_steps and histograms (edges as log2 of the magnitude) .csv, and run.json."""
+    """Write layer_stats, metrics, skipped_steps, term_gradients, term_cosines and histograms (edges as log2 of the
+    magnitude) .csv, and run.json.
+    """
     run = _begin(store, run_id, folder)
-    run.layer_stats().to_csv(folder / "layer_stats.csv", index=False)
-    run.metrics().to_csv(folder / "metrics.csv", index=False)
-    run.skipped_steps().to_csv(folder / "skipped_steps.csv", index=False)
+    for name, table in _tables(run):
+        table.to_csv(folder / f"{name}.csv", index=False)
     with (folder / "histograms.csv").open("w", newline="") as file:
         for number, part in enumerate(_histograms(run)):
             part.to_csv(file, index=False, header=number == 0)
@@ -30,9 +31,8 @@ def write_parquet(store: Store, run_id: int, folder: Path) -> None:
     from pyarrow import parquet
 
     run = _begin(store, run_id, folder)
-    run.layer_stats().to_parquet(folder / "layer_stats.parquet", index=False)
-    run.metrics().to_parquet(folder / "metrics.parquet", index=False)
-    run.skipped_steps().to_parquet(folder / "skipped_steps.parquet", index=False)
+    for name, table in _tables(run):
+        table.to_parquet(folder / f"{name}.parquet", index=False)
     parts = (pa.Table.from_pandas(part, preserve_index=False) for part in _histograms(run))
     first = next(parts)
     with parquet.ParquetWriter(folder / "histograms.parquet", first.schema) as file:
@@ -44,6 +44,15 @@ def write_parquet(store: Store, run_id: int, folder: Path) -> None:
 def _begin(store: Store, run_id: int, folder: Path) -> RunReader:
     (folder / "run.json").write_text(document(store, run_id) + "\n", encoding="utf-8")
     return RunReader(store, run_id)
+
+
+def _tables(run: RunReader) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Those that fit into memory as a whole."""
+    yield "layer_stats", run.layer_stats()
+    yield "metrics", run.metrics()
+    yield "skipped_steps", run.skipped_steps()
+    yield "term_gradients", run.term_gradients()
+    yield "term_cosines", run.term_cosines()
 
 
 def _histograms(run: RunReader) -> Iterator[pd.DataFrame]:

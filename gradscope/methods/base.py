@@ -2,18 +2,25 @@
 
     model = build_model(...)
     for method in methods: model = method.adapt(model, generator)
+    for method in methods: method.prepare(Given(model=model, data=data, ...))
     objective = objective_of(methods)
-    for method in methods: method.at_epoch(epoch, epochs)
-    for images, labels in batches:
-        loss, logits = objective(model, images, labels)
-        loss.backward()
+    for method in methods: method.at_epoch(model, epoch, epochs)
+    for batch in minibatches:
+        for method in methods: method.before_pass(model, batch)
+        judged = objective(model, batch)
+        judged.loss.backward()
         for method in methods: method.before_step(model)
         optimizer.step()
+
+The optimiser has the model's parameters and each method's `parameter_groups()`; a checkpoint keeps each method's
+`state_dict()` beside the model's, so that the model's weights load into a plain network without the method.
 
 Methods compose: the loop calls them in the order in which `build_methods` returns them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +28,57 @@ from torch.nn import functional
 
 from gradscope.errors import ConfigError
 
-Objective = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(model, images [B, C, H, W], labels [B]) to (loss in nats, a scalar; logits [B, K])."""
+if TYPE_CHECKING:
+    from gradscope.config import RunConfig
+    from gradscope.data import Dataset, MiniBatch, Transform
+
+LABEL = "label"
+"""The term of the loss that compares with the labels."""
 
 
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The objective of ordinary training: mean cross entropy in nats, and the logits [B, K]."""
-    logits: Tensor = model(images)
-    return functional.cross_entropy(logits, labels), logits
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What an objective says of a batch."""
+
+    logits: Tensor
+    """[B, K]: the network's answer, of which the training accuracy is counted."""
+    terms: Mapping[str, Tensor]
+    """What the loss is made of: named scalars in nats, already weighted; at least one. Where there are several, each
+    becomes a metric `loss/<name>`, and on recorded steps the gradient is split into theirs."""
+
+    @property
+    def loss(self) -> Tensor:
+        """The sum of the terms."""
+        first, *others = self.terms.values()
+        return sum(others, first)
+
+
+Objective = Callable[[nn.Module, "MiniBatch"], Judged]
+"""(model, batch) to logits and terms of the loss."""
+
+
+def cross_entropy(model: nn.Module, batch: "MiniBatch") -> Judged:
+    """The objective of ordinary training: mean cross entropy in nats as the only term."""
+    logits: Tensor = model(batch.images)
+    return Judged(logits=logits, terms={LABEL: functional.cross_entropy(logits, batch.labels)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a run gives to its methods before the training begins."""
+
+    model: nn.Module
+    """As it is going to be trained, on its device."""
+    config: "RunConfig"
+    data: "Dataset"
+    """On the device."""
+    normalise: "Transform"
+    """uint8 images to what the model is trained on."""
+    device: torch.device
+    generator: torch.Generator
+    """On the CPU; the source of all random numbers of the method's own networks and draws."""
+    tell: Callable[[str], None]
+    """Says what takes time, in a few words."""
 
 
 class Method:
@@ -36,6 +86,9 @@ class Method:
 
     def adapt(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         """The model to train, before the optimiser sees it; may change the given one in place.
+
+        Whoever loads the trained network calls this too, and nothing else: what only the training needs is made in
+        `prepare`.
 
         Args:
             model: As `build_model` or the methods before left it.
@@ -46,15 +99,47 @@ class Method:
         """
         return model
 
-    def at_epoch(self, epoch: int, epochs: int) -> None:
-        """An epoch begins, counted from 0, out of so many; a resumed run begins its first one anew."""
+    def prepare(self, given: Given) -> None:
+        """Make what only the training needs: a teacher, regressors, optimisers of the method's own.
 
-    def objective(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss in nats (a scalar) and logits [B, K] of a batch; it owns the forward pass."""
-        return cross_entropy(model, images, labels)
+        Raises:
+            ConfigError: The method cannot be applied to this model, teacher or data.
+        """
+
+    def parameter_groups(self) -> Sequence[dict[str, Any]]:  # Any: as torch.optim takes them
+        """Parameters of the method's own that the run's optimiser trains beside the model's, at the same rate.
+
+        Each group may have options of its own, such as `{"params": [threshold], "weight_decay": 0.0}`.
+        """
+        return ()
+
+    def at_epoch(self, model: nn.Module, epoch: int, epochs: int) -> str | None:
+        """An epoch begins, counted from 0, out of so many; a resumed run begins its first one anew.
+
+        Here a training in stages freezes and thaws (`model.stages.requires_grad_(False)`): what has no gradient is not
+        moved by the optimiser. All must follow from `epoch` and `epochs`, because a resumed run starts in the midst.
+
+        Returns:
+            What this stage of the training is called; None if there are none.
+        """
+        return None
+
+    def before_pass(self, model: nn.Module, batch: "MiniBatch") -> None:
+        """Take steps of optimisers of the method's own, before the objective is asked; leave the model as it is."""
+
+    def objective(self, model: nn.Module, batch: "MiniBatch") -> Judged:
+        """Logits [B, K] and terms of the loss of a batch; it owns the forward pass."""
+        return cross_entropy(model, batch)
 
     def before_step(self, model: nn.Module) -> None:
         """Change the gradients in place, between the backward pass and the optimiser's step."""
+
+    def state_dict(self) -> Mapping[str, Any]:  # Any: tensors, numbers, text and containers of them
+        """What a checkpoint has to keep of the method, so that a resumed run goes on as if it had not stopped."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: as above
+        """Back to what `state_dict` said; comes after `prepare`."""
 
 
 def objective_of(methods: Sequence[Method]) -> Objective:

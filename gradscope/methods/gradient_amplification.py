@@ -34,10 +34,10 @@ class GradientAmplificationMethod(Method):
         n = max(1, round(self.settings.ratio * len(hidden)))
         for i in torch.randperm(len(hidden), generator=generator)[:n].tolist():
             OutputGain(hidden[i], self.settings.name, self.amplified)
-        self.at_epoch(0, 1)
+        self.at_epoch(model, 0, 1)
         return model
 
-    def at_epoch(self, epoch: int, epochs: int) -> None:
+    def at_epoch(self, model: nn.Module, epoch: int, epochs: int) -> None:
         """On while the share of the training done lies within the settings' begin and end."""
         on = self.settings.begin <= epoch / epochs < self.settings.end
         self.factor.fill_(self.settings.factor if on else 1.0)

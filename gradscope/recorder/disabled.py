@@ -1,8 +1,9 @@
 """Sessions that write nothing."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.config.train import BUDGET
@@ -79,6 +80,9 @@ class Disabled(Session):
     def record_step(self) -> None:
         """Count a step."""
         self._step += 1
+
+    def split_gradient(self, terms: Mapping[str, Tensor]) -> None:
+        """Ignored."""
 
     def log(self, *_: object, **__: object) -> None:  # accepts whatever comes
         """Counted, where nothing else is."""

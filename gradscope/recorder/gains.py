@@ -67,6 +67,8 @@ class Gains:
         self._timer = timer
         self._listening: list[tuple[Source, Hook]] = []
         self._told: dict[tuple[Watched, str], Told] = {}
+        self.deaf = False
+        """Whether the passes now under way are the recorder's own and do not count."""
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -89,6 +91,8 @@ class Gains:
         return told
 
     def _on_gain(self, layer: Watched, method: str, gain: Tensor, share: Tensor | None) -> None:
+        if self.deaf:
+            return
         with self._timer:
             told = self._told.setdefault((layer, method), Told())
             told.gains.append(gain)

@@ -83,6 +83,8 @@ class Passes:
         """Elements of the copies among them."""
         self._latest: Watched | None = None
         """The layer that was called last, while no activation module has followed it."""
+        self.deaf = False
+        """Whether the passes now under way are the recorder's own and do not count."""
 
     def arm(self) -> None:
         """Look at the passes from now on; an armed one stays as it is."""
@@ -114,7 +116,9 @@ class Passes:
                 tensor.register_hook(Hook(self, Passes._on_signal, layer, seen))  # type: ignore[no-untyped-call]
 
     def _on_signal(self, layer: Watched, seen: Seen, signal: Tensor) -> None:
-        if self._seen.get(layer) is seen:  # and not a graph of an earlier step, kept and run backward once more
+        if (
+            self._seen.get(layer) is seen and not self.deaf
+        ):  # and not a graph of an earlier step, kept and run backward once more
             with self._timer:
                 seen.outputs[Kind.SIGNAL].append(self._note(signal))
 
@@ -128,7 +132,7 @@ class Passes:
 
     def _after_activation(self, module: nn.Module, inputs: object, output: object) -> None:
         layer, tensor = self._latest, _first_tensor(output)
-        if layer is None or tensor is None:
+        if layer is None or tensor is None or self.deaf:
             return
         with self._timer, torch.no_grad():
             self._latest = None
@@ -143,7 +147,7 @@ class Passes:
                 seen.alive = alive if seen.alive is None or seen.alive.shape != alive.shape else seen.alive | alive
 
     def _counts(self, layer: Watched) -> bool:
-        if not (torch.is_grad_enabled() and self._model.training):
+        if self.deaf or not (torch.is_grad_enabled() and self._model.training):
             return False
         in_backward = torch._C._current_graph_task_id() != -1  # where checkpointing runs the forward pass once more
         return not (in_backward and layer in self._seen)

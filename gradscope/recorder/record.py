@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gradscope.recorder import statistics
+from gradscope.recorder.causes import Split
 from gradscope.recorder.gains import Sent
 from gradscope.recorder.groups import Group
 from gradscope.recorder.measure import Transfer, encoded
@@ -13,6 +14,7 @@ from gradscope.recorder.passes import Shares
 from gradscope.recorder.raw import Raw
 from gradscope.recorder.statistics import WIDTH, Rows
 from gradscope.records import Gain, Kind, LayerStats, NonFinite
+from gradscope.terms import TermCosine, TermGradient
 
 _FLOW = (
     (Kind.ACTIVATION, min),
@@ -37,6 +39,7 @@ class Record:
         shares: Mapping[int, Shares] | None = None,
         told: Mapping[tuple[int, str], Sent] | None = None,
         raw: Raw | None = None,
+        causes: Sequence[Split] = (),
         overflow: Transfer | None = None,
     ) -> None:
         """
@@ -48,11 +51,14 @@ class Record:
             shares: by layer, of its activation.
             told: by layer and method, what the error was multiplied by.
             raw: the gradients before they were treated; those that differ give rows of their own.
+            causes: by layer, what the terms of the loss add to its gradient; none where there is one term only.
             overflow: above 0 if gradient scaling found a gradient that is not finite; None without gradient scaling.
         """
         self.step = step
         self._told = told or {}
+        self._causes = causes
         self.n_rows = len(kinds) * len(names) + len(self._told) + (len(raw.touched) if raw else 0)
+        self.n_rows += sum(len(c.terms) * (len(c.terms) + 1) // 2 for c in causes)
         """As far as can be said: touching a gradient may have changed it or not."""
         self._names = names
         self._kinds, self._groups, self._shares = kinds, groups, shares or {}
@@ -71,6 +77,14 @@ class Record:
     def gains(self) -> tuple[Gain, ...]:
         """By what methods changed the error; waits for the device."""
         return tuple(told.resolve(self.step, layer, method) for (layer, method), told in self._told.items())
+
+    def term_gradients(self) -> tuple[TermGradient, ...]:
+        """What each term of the loss adds to each layer's gradient; waits for the device."""
+        return tuple(found for cause in self._causes for found in cause.gradients(self.step))
+
+    def term_cosines(self) -> tuple[TermCosine, ...]:
+        """Of every two terms in each layer; waits for the device."""
+        return tuple(found for cause in self._causes for found in cause.cosines(self.step))
 
     def _resolve(self) -> tuple[LayerStats, ...]:
         rows = np.zeros((len(self._kinds), len(self._names), WIDTH))

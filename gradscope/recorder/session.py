@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy.exc import SQLAlchemyError
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope.config.train import BUDGET
@@ -192,6 +192,20 @@ class Session:
         """
         self._watched("record_step()").record_step()
 
+    def split_gradient(self, terms: Mapping[str, Tensor]) -> None:
+        """Record which term of the loss each layer's gradient comes from, if the step in progress is recorded.
+
+        Call it between the forward and the backward pass; it differentiates each term by itself and leaves gradients,
+        graph and everything else as they are. Nothing happens on other steps, without a watched model, or where there
+        is one term only.
+
+        Args:
+            terms: named scalars with their graph that add up to the loss, weights included, and without what gradient
+                scaling multiplies the loss by. Those of several micro-batches of a step add up.
+        """
+        if self._watch is not None:
+            self._watch.split_gradient(terms)
+
     def _watched(self, call: str) -> Watch:
         if self._watch is None:
             raise RecorderError(f"{call} needs a model; call watch(model) first")
@@ -344,4 +358,9 @@ class _Stats:
         where = self.record.nonfinite()
         if where is not None:
             self.note_nonfinite(where)
-        return Batch(stats=stats, gains=self.record.gains())
+        return Batch(
+            stats=stats,
+            gains=self.record.gains(),
+            term_gradients=self.record.term_gradients(),
+            term_cosines=self.record.term_cosines(),
+        )

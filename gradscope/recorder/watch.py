@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from gradscope.errors import RecorderError
 from gradscope.recorder import scaling, sharded
 from gradscope.recorder.capture import announced
+from gradscope.recorder.causes import Causes
 from gradscope.recorder.gains import Gains
 from gradscope.recorder.graphs import Captured
 from gradscope.recorder.groups import Group, groups_of
@@ -77,6 +78,9 @@ class Watch:
         self._weights = Weights(self._layers)
         self._passes = Passes(unwrapped(model), self._layers, self.timer)
         self._gains = Gains(unwrapped(model), self._layers, self.timer)
+        self._causes, self._splits = Causes(), False
+        """The second: whether the loss has several terms, as far as known."""
+        self._can_split = not sharded.is_sharded(model)
         self._raw = RawGradients(self._weights, self.timer, alone=not is_sharded)
         self._uncompiled = Uncompiled(model)
         self._early: list[Group] = []
@@ -190,6 +194,19 @@ class Watch:
             self._hand_over(self._passes.disarm())
         self._prepare()
 
+    def split_gradient(self, terms: Mapping[str, Tensor]) -> None:
+        """See `Session.split_gradient`."""
+        if not self._due or len(terms) < 2 or self._is_capturing or not self._can_split:
+            return
+        with self.timer:
+            self._splits = True
+            weights = [w for w in dict.fromkeys(w for _, w in self._weights.now) if w.requires_grad]
+            self._passes.deaf = self._gains.deaf = True
+            try:
+                self._causes.add(terms, weights)
+            finally:
+                self._passes.deaf = self._gains.deaf = False
+
     # Any: an optimiser hands on whatever its step() was called with
     def _on_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         if self._due:
@@ -250,7 +267,12 @@ class Watch:
         told = self._gains.disarm() or (self._captured.told if self._captured is not None else {})
         sent = {(self._layers.index(layer), method): said.send() for (layer, method), said in told.items()}
         record = Record(
-            *(self.step, self._names, self._kinds, groups), shares=shares, told=sent, raw=raw, overflow=overflow
+            *(self.step, self._names, self._kinds, groups),
+            shares=shares,
+            told=sent,
+            raw=raw,
+            causes=self._causes.take(self._layers),
+            overflow=overflow,
         )
         self._raw.forget()
         self._receiver.record(record)
@@ -284,6 +306,7 @@ class Watch:
         groups = [*self._raw.groups, *groups_of(Kind.GRADIENT, self._weights.gradients())]
         self._tell_skipped(groups + self._groups_of_passes(self._passes.disarm()), _CERTAIN)
         self._gains.disarm()
+        self._causes.take(())
         self._raw.forget()
         self._attempt += 1
         self._prepare()
@@ -324,7 +347,7 @@ class Watch:
         if self._due:
             with self.timer:
                 self._raw.arm()
-                if self._everything or self._gains:
+                if self._everything or self._gains or self._splits:
                     self._look_at_passes()
                     return
         else:

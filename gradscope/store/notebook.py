@@ -7,7 +7,7 @@ import pandas as pd
 
 from gradscope import histogram, records
 from gradscope.records import Kind
-from gradscope.store import read
+from gradscope.store import read, read_terms
 from gradscope.store.engine import Store, open_store
 
 
@@ -57,6 +57,20 @@ class RunReader:
         Columns: run, step, layer, name, depth (0..1), raw_rms, rms, amplification (NaN = unknown), changed.
         """
         return read.amplification(self._store, [self.info.id], 2**62)
+
+    def term_gradients(self) -> pd.DataFrame:
+        """What each term of the loss adds to every layer's gradient, at every recorded step.
+
+        Columns: run, step, layer, name, depth (0..1), term, share (those of a layer add up to 1), rms.
+        """
+        return read_terms.term_series(self._store, self.info.id, 2**62)
+
+    def term_cosines(self) -> pd.DataFrame:
+        """The cosine between every two terms' gradients in every layer, at every recorded step.
+
+        Columns: run, step, layer, name, depth (0..1), term, other, cosine.
+        """
+        return read_terms.cosine_series(self._store, self.info.id, 2**62)
 
     def skipped_steps(self) -> pd.DataFrame:
         """Attempts at a step that gradient scaling (AMP) skipped.

@@ -111,7 +111,7 @@ def metrics(
     stride = _doubling_stride(inner.c.many, max_points)
     kept = or_(inner.c.place % stride == 0, inner.c.place == inner.c.many - 1)
     statement = select(*inner.c[*METRIC_COLUMNS]).where(kept).order_by(inner.c.run, inner.c.name, inner.c.step)
-    return _frame(store, statement, METRIC_COLUMNS, floats=("epoch", "value", "seconds"))
+    return table_of(store, statement, METRIC_COLUMNS, floats=("epoch", "value", "seconds"))
 
 
 def _doubling_stride(many: ColumnElement[int], max_points: int) -> ColumnElement[int]:
@@ -131,7 +131,7 @@ def layers(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
         .where(LayerRow.run_id.in_(list(run_ids)))
         .order_by(LayerRow.run_id, LayerRow.layer)
     )
-    frame = _frame(store, statement, LAYER_COLUMNS[:-1])
+    frame = table_of(store, statement, LAYER_COLUMNS[:-1])
     last = frame.groupby("run")["layer"].transform("max").clip(lower=1) if len(frame) else 1
     return frame.assign(depth=(frame["layer"] / last).astype(float))
 
@@ -201,7 +201,7 @@ def _stats(store: Store, chosen: ColumnElement[bool], kind: Kind) -> pd.DataFram
         .order_by(StatsRow.run_id, StatsRow.step, StatsRow.layer)
     )
     floats = ("rms", "mean_abs", "max_abs", "saturated", "dead")
-    frame = _frame(store, statement, ["run", "step", "layer", *_STATS_NUMBERS], floats=floats)
+    frame = table_of(store, statement, ["run", "step", "layer", *_STATS_NUMBERS], floats=floats)
     known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
     return frame.merge(known, on=["run", "layer"], how="left")[STATS_COLUMNS]
 
@@ -275,7 +275,7 @@ def _gains(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
     order = (GainRow.run_id, GainRow.step, GainRow.layer, GainRow.method)
     statement = select(GainRow.run_id.label("run"), *numbers).where(chosen).order_by(*order)
     columns = [name for name in GAIN_COLUMNS if name not in {"name", "depth"}]
-    frame = _frame(store, statement, columns, floats=("gain", "share_above_one"))
+    frame = table_of(store, statement, columns, floats=("gain", "share_above_one"))
     known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
     return frame.merge(known, on=["run", "layer"], how="left")[GAIN_COLUMNS]
 
@@ -295,7 +295,7 @@ def skipped_steps(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:
         .where(SkippedRow.run_id.in_(list(run_ids)))
         .order_by(SkippedRow.run_id, SkippedRow.step, SkippedRow.attempt)
     )
-    return _frame(store, statement, SKIPPED_COLUMNS, floats=("layer", "scale"))
+    return table_of(store, statement, SKIPPED_COLUMNS, floats=("layer", "scale"))
 
 
 def histograms(
@@ -319,9 +319,10 @@ def histograms(
     return np.array([s for s, _ in rows], dtype=np.int64), np.array(counts, dtype=np.int64).reshape(shape)
 
 
-def _frame(
+def table_of(
     store: Store, statement: Select[*tuple[Any, ...]], columns: list[str], floats: Sequence[str] = ()
 ) -> pd.DataFrame:  # Any: the row's type is the columns'
+    """The rows of a statement under these names; those of `floats` as numbers, NULL as NaN."""
     with store.reader.connect() as connection:
         rows = connection.execute(statement).all()
     frame = pd.DataFrame.from_records([tuple(r) for r in rows], columns=columns)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0007"
+VERSION = "0008"
 """Revision of the newest migration; a store carries it in its table alembic_version."""
 
 APPLICATION_ID = 0x47726453
@@ -191,6 +191,34 @@ class GainRow(Base):
     method: Mapped[str] = mapped_column(primary_key=True)
     gain: Mapped[float | None]
     share_above_one: Mapped[float | None]
+
+
+class TermGradientRow(Base):
+    """What a term of the loss adds to a layer's gradient, at one step."""
+
+    __tablename__ = "term_gradients"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    layer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    term: Mapped[str] = mapped_column(primary_key=True)
+    share: Mapped[float | None]
+    rms: Mapped[float | None]
+
+
+class TermCosineRow(Base):
+    """The angle between the gradients of two terms of the loss in a layer, at one step."""
+
+    __tablename__ = "term_cosines"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = _run_key()
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    layer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    term: Mapped[str] = mapped_column(primary_key=True)
+    other: Mapped[str] = mapped_column(primary_key=True)
+    cosine: Mapped[float | None]
 
 
 class SkippedRow(Base):

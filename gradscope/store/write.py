@@ -24,7 +24,21 @@ from gradscope.records import (
 from gradscope.store import read, rows
 from gradscope.store.engine import Store
 from gradscope.store.limits import checked_name, checked_note, checked_tags
-from gradscope.store.schema import GainRow, HistogramRow, LayerRow, MetricRow, RunRow, SkippedRow, StatsRow, TaskRow
+from gradscope.store.schema import (
+    GainRow,
+    HistogramRow,
+    LayerRow,
+    MetricRow,
+    RunRow,
+    SkippedRow,
+    StatsRow,
+    TaskRow,
+    TermCosineRow,
+    TermGradientRow,
+)
+
+_RECORDS = (StatsRow, HistogramRow, MetricRow, GainRow, SkippedRow, TermGradientRow, TermCosineRow)
+"""The tables that a training adds rows to, step by step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +157,8 @@ def append(store: Store, run_id: int, batch: Batch) -> Wishes:
         rows.put(connection, HistogramRow, run_id, [s for s in batch.stats if s.histogram is not None])
         rows.put(connection, GainRow, run_id, batch.gains)
         rows.put(connection, SkippedRow, run_id, batch.skipped)
+        rows.put(connection, TermGradientRow, run_id, batch.term_gradients)
+        rows.put(connection, TermCosineRow, run_id, batch.term_cosines)
     return Wishes(stop=bool(reply[0]), deleted=False)
 
 
@@ -242,7 +258,7 @@ def take(store: Store, run_id: int, *, host: str, pid: int) -> None:
 def rewind(store: Store, run_id: int, step: int) -> None:
     """Forget what was recorded after a step: a resumed run goes through those steps again."""
     with store.writer.begin() as connection:
-        for table in (StatsRow, HistogramRow, MetricRow, GainRow, SkippedRow):
+        for table in _RECORDS:
             connection.execute(sql_delete(table).where(table.run_id == run_id, table.step > step))
         connection.execute(
             changed(

@@ -13,7 +13,18 @@ from gradscope import histogram
 from gradscope.errors import ExchangeError, RunNotFound
 from gradscope.exchange.export import export
 from gradscope.exchange.formats import Format
-from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Progress, SkippedStep, Status
+from gradscope.records import (
+    Batch,
+    Kind,
+    Layer,
+    LayerStats,
+    Metric,
+    Progress,
+    SkippedStep,
+    Status,
+    TermCosine,
+    TermGradient,
+)
 from gradscope.store import open_store, read, write
 
 
@@ -62,6 +73,9 @@ def store(tmp_path):
     skipped = (SkippedStep(step=1, layer=1, kind="gradient", scale=4.0),)
     progress = Progress(last_step=10)
     write.append(store, run_id, Batch(stats=tuple(rows), metrics=tuple(points), skipped=skipped, progress=progress))
+    share = TermGradient(step=1, layer=0, term="label", share=0.25, rms=2.0)
+    cosine = TermCosine(step=1, layer=1, term="label", other="hint", cosine=-0.5)
+    write.append(store, run_id, Batch(term_gradients=(share,), term_cosines=(cosine,)))
     write.finish(store, run_id, Status.COMPLETED)
     yield store
     store.close()
@@ -76,13 +90,16 @@ def test_tables_hold_everything(store, tmp_path, format_):
     said = export(store, 1, format_, out)
     assert said == (
         f"run 1 (out) is written to {out}: histograms.{format_}, layer_stats.{format_}, metrics.{format_}, run.json, "
-        f"skipped_steps.{format_}"
+        f"skipped_steps.{format_}, term_cosines.{format_}, term_gradients.{format_}"
     )
     run, table = gradscope.open(store.name).run(1), READERS[format_]
     pd.testing.assert_frame_equal(table(out / f"layer_stats.{format_}"), run.layer_stats(), check_dtype=False)
     pd.testing.assert_frame_equal(table(out / f"metrics.{format_}"), run.metrics(), check_dtype=False)
     skipped = table(out / f"skipped_steps.{format_}")
     assert skipped[["step", "name", "kind"]].values.tolist() == [[1, "head.fc", "gradient"]]
+    shares, cosines = table(out / f"term_gradients.{format_}"), table(out / f"term_cosines.{format_}")
+    assert shares[["step", "name", "term", "share", "rms"]].values.tolist() == [[1, "conv", "label", 0.25, 2.0]]
+    assert cosines[["name", "term", "other", "cosine"]].values.tolist() == [["head.fc", "label", "hint", -0.5]]
     found = table(out / f"histograms.{format_}").query("name == 'head.fc' and kind == 'gradient'")
     expected = run.histograms("head.fc", "gradient")
     pd.testing.assert_frame_equal(found[expected.columns].reset_index(drop=True), expected, check_dtype=False)
@@ -96,7 +113,7 @@ def test_a_run_without_records_makes_tables_without_rows(tmp_path, format_):
     store = open_store(tmp_path / "empty.db", create=True)
     write.create_run(store, name="none", source="train", config={}, status=Status.QUEUED)
     export(store, 1, format_, tmp_path / "out")
-    for name in ("histograms", "layer_stats", "metrics", "skipped_steps"):
+    for name in ("histograms", "layer_stats", "metrics", "skipped_steps", "term_gradients", "term_cosines"):
         assert READERS[format_](tmp_path / "out" / f"{name}.{format_}").empty
     store.close()
 

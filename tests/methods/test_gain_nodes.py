@@ -109,10 +109,10 @@ def test_amplification_draws_its_share_of_the_hidden_layers_by_the_generator() -
 def test_amplification_is_on_between_its_begin_and_end() -> None:
     method = build_methods([GradientAmplification(factor=2.0, ratio=1.0, begin=0.25, end=0.5)])[0]
     assert isinstance(method, GradientAmplificationMethod)
-    method.adapt(five_layers(), torch.Generator())
+    model = method.adapt(five_layers(), torch.Generator())
     seen = []
     for epoch in range(8):
-        method.at_epoch(epoch, 8)
+        method.at_epoch(model, epoch, 8)
         seen.append(method.factor.item())
     assert seen == [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0]
 

@@ -20,8 +20,9 @@ from gradscope.config import (
     method_classes,
     model_classes,
 )
+from gradscope.data import MiniBatch
 from gradscope.errors import ConfigError
-from gradscope.methods import Method, build_methods, cross_entropy, objective_of
+from gradscope.methods import Judged, Method, build_methods, cross_entropy, objective_of
 from gradscope.methods.build import METHODS
 from gradscope.methods.initialisation import SCHEMES, fans
 from gradscope.models import build_model
@@ -38,6 +39,10 @@ def adapted(model: nn.Module, *settings: Settings) -> nn.Module:
     return model
 
 
+def of(images: Tensor, labels: Tensor) -> MiniBatch:
+    return MiniBatch(images=images, labels=labels, places=torch.arange(len(labels)))
+
+
 def two_steps(settings: Settings, methods: list[Settings]) -> list[float]:
     """The losses of three steps of SGD on eight fixed random pictures."""
     model = build_model(settings, (1, 8, 8), 3, seed=0)
@@ -45,17 +50,17 @@ def two_steps(settings: Settings, methods: list[Settings]) -> list[float]:
     for method in made:
         model = method.adapt(model, seeded())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    images, labels = torch.randn(8, 1, 8, 8, generator=seeded(1)), torch.arange(8) % 3
+    batch = of(torch.randn(8, 1, 8, 8, generator=seeded(1)), torch.arange(8) % 3)
     losses = []
     for _ in range(3):
         optimizer.zero_grad()
-        loss, logits = objective_of(made)(model, images, labels)
-        loss.backward()
+        judged = objective_of(made)(model, batch)
+        judged.loss.backward()
         for method in made:
             method.before_step(model)
         optimizer.step()
-        assert logits.shape == (8, 3)
-        losses.append(loss.item())
+        assert judged.logits.shape == (8, 3)
+        losses.append(judged.loss.item())
     return losses
 
 
@@ -103,18 +108,18 @@ def test_the_base_method_changes_nothing() -> None:
     images, labels = torch.randn(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
     method = Method()
     assert method.adapt(model, seeded()) is model
-    loss, logits = method.objective(model, images, labels)
-    torch.testing.assert_close(loss, -logits.log_softmax(1)[range(4), labels].mean())
-    loss.backward()
+    judged = method.objective(model, of(images, labels))
+    torch.testing.assert_close(judged.loss, -judged.logits.log_softmax(1)[range(4), labels].mean())
+    judged.loss.backward()
     before = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     method.before_step(model)
     assert all(torch.equal(a, p.grad) for a, p in zip(before, model.parameters(), strict=True))
 
 
 class _OwnLoss(Method):
-    def objective(self, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        loss, logits = cross_entropy(model, images, labels)
-        return 2 * loss, logits
+    def objective(self, model: nn.Module, batch: MiniBatch) -> Judged:
+        judged = cross_entropy(model, batch)
+        return Judged(logits=judged.logits, terms={"label": 2 * judged.loss})
 
 
 def test_one_method_may_own_the_loss_but_not_two() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from gradscope.records import (
     RobustnessPoint,
     SkippedStep,
     Status,
+    TermCosine,
+    TermGradient,
 )
 from gradscope.store import schema, write, write_attributions, write_robustness
 
@@ -52,7 +55,9 @@ def test_the_tables_are_made_without_rowid_where_they_are_clustered(store):
     with store.reader.connect() as connection:
         made = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
     clustered = {name for name, sql in made.items() if "WITHOUT ROWID" in sql}
-    assert clustered == {"layers", "metrics", "layer_stats", "gains", "skipped_steps"}
+    assert clustered == {
+        *("layers", "metrics", "layer_stats", "gains", "skipped_steps", "term_gradients", "term_cosines")
+    }
     assert "AUTOINCREMENT" in made["runs"]
 
 
@@ -124,7 +129,14 @@ def lived_in(store, new_run, stats):
         update += (stats(step, 0, Kind.RAW_GRADIENT, rms=2.0),)
         gains = (Gain(step=step, layer=1, method="pseudo_norm", gain=1.5, share_above_one=0.32),)
         skipped = (SkippedStep(step=step, layer=2, kind="gradient", scale=65536.0),)
-        write.append(store, run_id, Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped))
+        causes = tuple(
+            TermGradient(step=step, layer=layer, term=term, share=share, rms=1.0)
+            for layer in range(3)
+            for term, share in (("label", 0.75), ("distillation", 0.25))
+        )
+        cosines = (TermCosine(step=step, layer=0, term="label", other="distillation", cosine=-0.5),)
+        everything = Batch(stats=rows + update, metrics=metrics, gains=gains, skipped=skipped)
+        write.append(store, run_id, replace(everything, term_gradients=causes, term_cosines=cosines))
     write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
     write_attributions.add(store, attribution(run_id))
     write_robustness.point(store, run_id, robustness_point())

@@ -1,13 +1,28 @@
 """Every change to the store."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from gradscope.errors import JobError, RunNotFound
-from gradscope.records import Batch, Gain, Kind, Layer, Metric, NonFinite, Pace, Progress, Provenance, Results, Status
-from gradscope.store import read, write
+from gradscope.records import (
+    Batch,
+    Gain,
+    Kind,
+    Layer,
+    Metric,
+    NonFinite,
+    Pace,
+    Progress,
+    Provenance,
+    Results,
+    Status,
+    TermCosine,
+    TermGradient,
+)
+from gradscope.store import read, read_terms, write
 
 
 def age(store, run_id, seconds):
@@ -139,13 +154,18 @@ def test_rewinding_forgets_what_came_after_a_step(store, new_run, stats):
         rows = tuple(stats(s, histogram=b"\x01\x02") for s in range(5))
         metrics = tuple(Metric(name="loss", step=s, value=1.0) for s in range(5))
         gains = tuple(Gain(step=s, layer=0, method="pseudo_norm", gain=1.5) for s in range(5))
-        write.append(store, r, Batch(stats=rows, metrics=metrics, gains=gains, progress=Progress(last_step=4)))
+        causes = tuple(TermGradient(step=s, layer=0, term="label", share=1.0, rms=1.0) for s in range(5))
+        cosines = tuple(TermCosine(step=s, layer=0, term="label", other="hint", cosine=0.0) for s in range(5))
+        batch = Batch(stats=rows, metrics=metrics, gains=gains, term_gradients=causes, term_cosines=cosines)
+        write.append(store, r, replace(batch, progress=Progress(last_step=4)))
     write.finish(store, run_id, Status.DIVERGED, nonfinite=NonFinite(step=4, layer="fc0", kind="gradient"))
     write.rewind(store, run_id, 2)
     assert read.steps(store, [run_id])["step"].tolist() == [0, 1, 2]
     assert read.metrics(store, [run_id])["step"].tolist() == [0, 1, 2]
     assert len(read.histograms(store, run_id, 0, Kind.GRADIENT)[0]) == 3
     assert read.gain_series(store, run_id)["step"].tolist() == [0, 1, 2]
+    assert read_terms.term_series(store, run_id)["step"].tolist() == [0, 1, 2]
+    assert read_terms.cosine_series(store, run_id)["step"].tolist() == [0, 1, 2]
     assert (read.run(store, run_id).progress.last_step, read.run(store, run_id).nonfinite) == (2, None)
     assert read.steps(store, [other])["step"].tolist() == [0, 1, 2, 3, 4]
 
