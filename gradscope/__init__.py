@@ -18,18 +18,22 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradscope.alarm import guard
     from gradscope.checkup import doctor
+    from gradscope.config.alerts import Alerts
     from gradscope.recorder.current import finish, init, log, watch
     from gradscope.store.notebook import open_runs as open
 
     __version__: str
 
-__all__ = ["__version__", "doctor", "finish", "init", "log", "open", "watch"]
+__all__ = ["Alerts", "__version__", "doctor", "finish", "guard", "init", "log", "open", "watch"]
 
 _HOMES = {
     **dict.fromkeys(("init", "watch", "log", "finish"), "gradscope.recorder.current"),
     "open": "gradscope.store.notebook",
     "doctor": "gradscope.checkup",
+    "guard": "gradscope.alarm",
+    "Alerts": "gradscope.config.alerts",
 }
 _NAMES = {"open": "open_runs"}
 

@@ -47,7 +47,8 @@ def cure(
     run = read.run(store, run_id)
     config = _config(run)
     length = min(epochs or config.train.epochs, config.train.epochs)
-    short = with_overrides(config, {"train.epochs": length, "schedule.tail_epochs": _tail(config, length)})
+    quiet = {"alerts.stop": "never", "alerts.hook": None}
+    short = with_overrides(config, {"train.epochs": length, "schedule.tail_epochs": _tail(config, length), **quiet})
     trainer, tell, tag = train or queued, on_trial or (lambda _: None), f"cure of {run_id}"
 
     def attempt(changed: RunConfig, remedy: Remedy) -> Judged:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gradscope import checkpoint
+from gradscope.alarm import guard
 from gradscope.checkpoint import Position
 from gradscope.config import RunConfig, parse_config
 from gradscope.data import Dataset, MiniBatch, Split, Transform, augmenter, load, minibatches, normaliser
@@ -63,6 +64,7 @@ def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -
     """
     config = parse_config(read.run(store, run_id).config)
     run = Session.attach(store, run_id)
+    guard(run, config.alerts)
     try:
         with stopped_by_signals(run.request_stop):
             status = Training(config, run, store, on_progress or (lambda _: None)).to_the_end()

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 
+from gradscope.config.alerts import Alerts
 from gradscope.config.data import AnyData, Digits, data_classes
 from gradscope.config.methods import AnyMethod, BatchNorm, PseudoNorm, method_classes
 from gradscope.config.models import AnyModel, Mlp, Resnet, model_classes
@@ -27,6 +28,7 @@ class RunConfig(Settings):
     schedule: AnySchedule = Constant()
     train: Train = Train()
     record: Record = Record()
+    alerts: Alerts = Alerts()
 
     @field_validator("methods")
     @classmethod

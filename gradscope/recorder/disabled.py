@@ -1,6 +1,6 @@
 """Sessions that write nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Disabled(Session):
     lost_rows = 0
     stop_requested = False
     nonfinite = None
+    store = None
 
     def __init__(self) -> None:
         """Needs no store."""
@@ -40,7 +41,14 @@ class Disabled(Session):
     def resumed(self, seconds: float) -> None:
         """Ignored."""
 
-    def request_stop(self) -> None:
+    def request_stop(self, why: str | None = None) -> None:
+        """Ignored."""
+
+    def flush(self, seconds: float = 0.0) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+    def before_end(self, call: Callable[[], None]) -> None:
         """Ignored."""
 
     def note_nonfinite(self, where: NonFinite) -> None:

@@ -22,7 +22,7 @@ from gradscope.recorder.record import Record
 from gradscope.recorder.schedule import Every, timetable
 from gradscope.recorder.values import Number, number
 from gradscope.recorder.watch import Log, Receiver, Watch
-from gradscope.recorder.writer import Account, Errand, Writer
+from gradscope.recorder.writer import PATIENCE_SECONDS, Account, Errand, Writer
 from gradscope.records import Batch, Layer, Metric, NonFinite, Progress, Results, Status
 from gradscope.store import Store, write
 
@@ -52,6 +52,8 @@ class Session:
         self._logs_ahead: bool | None = None
         self._nonfinite: NonFinite | None = None
         self._stop = self._finished = False
+        self._why_stopped: str | None = None
+        self._before_end: list[Callable[[], None]] = []
         self._writer = Writer(store, run_id, self._progress_now, self._account)
         self._at_end = AtEnd(self, take_signals=attached)
 
@@ -97,6 +99,19 @@ class Session:
         )
 
     @property
+    def store(self) -> Store | None:
+        """Where the run is recorded; None where nothing is."""
+        return self._store
+
+    def flush(self, seconds: float = PATIENCE_SECONDS) -> bool:
+        """Wait until everything so far is in the store, at most so long; whether it is."""
+        return self._finished or self._writer.flush(seconds)
+
+    def before_end(self, call: Callable[[], None]) -> None:
+        """Something to be done when the run ends, before its last records are written; it must not raise."""
+        self._before_end.append(call)
+
+    @property
     def lost_rows(self) -> int:
         """Rows that the store could not take."""
         return self._writer.lost_rows
@@ -106,8 +121,9 @@ class Session:
         """Whether somebody asked the run to stop; a loop that wants to obey looks here after each step."""
         return self._stop or self._writer.stop_requested
 
-    def request_stop(self) -> None:
-        """Ask the loop to stop, as the Stop button of the dashboard does."""
+    def request_stop(self, why: str | None = None) -> None:
+        """Ask the loop to stop, as the Stop button of the dashboard does; the run tells why, if a reason is given."""
+        self._why_stopped = self._why_stopped or why
         self._stop = True
 
     @property
@@ -266,12 +282,16 @@ class Session:
         if self._finished:
             return
         final = _final(status)
+        for call in self._before_end:
+            call()
         self._finished = True
         self._at_end.forget()
         self.unwatch()
         self._writer.close()
         if final is Status.DIVERGED and error is None and self._nonfinite is not None:
             error = str(self._nonfinite)
+        if final is Status.STOPPED:
+            error = error or self._why_stopped
         try:
             write.finish(self._store, self.id, final, error=error, nonfinite=self._nonfinite, seconds=self.seconds)
         except (StoreError, SQLAlchemyError, OSError) as trouble:

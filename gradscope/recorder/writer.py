@@ -74,7 +74,7 @@ class Writer:
         self._waiting = 0
         self._reported_lost, self._reported = 0, Account()
         self._last_written = 0.0
-        self._deleted = self._warned = self._closing = False
+        self._deleted = self._warned = self._closing = self._hurry = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="gradscope-writer", daemon=True)
         self._thread.start()
@@ -90,6 +90,17 @@ class Writer:
             if self._waiting >= ROWS_PER_TRANSACTION:
                 self._changed.notify()
 
+    def flush(self, seconds: float) -> bool:
+        """Wait until what was handed over so far is in the store, at most so long; whether it is."""
+        if self._deleted or self._closing:
+            return False
+        written = threading.Event()
+        self.put(Errand(written.set))
+        with self._changed:
+            self._hurry = True
+            self._changed.notify()
+        return written.wait(seconds)
+
     def close(self) -> None:
         """Write what is waiting, then end the thread; what cannot be written in PATIENCE_SECONDS is lost."""
         with self._changed:
@@ -104,7 +115,10 @@ class Writer:
         enough = ROWS_PER_TRANSACTION
         while not self._closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting >= enough, SECONDS_PER_TRANSACTION)
+                self._changed.wait_for(
+                    lambda: self._closing or self._hurry or self._waiting >= enough, SECONDS_PER_TRANSACTION
+                )
+                self._hurry = False
             self._resolve()
             if not self._write_all():
                 with self._changed:

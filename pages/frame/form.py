@@ -23,6 +23,7 @@ TITLES = {
     "schedule": "Schedule",
     "train": "Training",
     "record": "Recording",
+    "alerts": "Alerts",
 }
 
 Assignments = dict[str, Any]  # Any: whatever a setting may be
