@@ -11,21 +11,25 @@ import typer
 
 from gradscope.errors import GradScopeError
 from gradscope.paths import STORE_VARIABLE, is_url
-from gradscope.store import Store
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
 _PORTS_TO_TRY = 100
 
 
-def serve(store: Store, port: int = DEFAULT_PORT) -> NoReturn:
-    """Become the dashboard of the store; takes the next free port if that one is taken. Ctrl-C ends it, runs go on."""
+def serve(store: str, port: int = DEFAULT_PORT) -> NoReturn:
+    """Become the dashboard of the store of that path or URL; Ctrl-C ends it, runs go on.
+
+    Args:
+        store: was opened once, or its header was found current.
+        port: the next free one is taken if this one is not.
+    """
     app = _app()
     found = free_port(port)
     if found != port:
         typer.echo(f"Port {port} is taken, so another one is used.")
     typer.echo(f"GradScope is at http://{ADDRESS}:{found} (Ctrl-C closes it; runs go on)")
-    name = store.name if is_url(store.name) else str(Path(store.name).absolute())
+    name = store if is_url(store) else str(Path(store).absolute())
     sys.stdout.flush()
     os.environ[STORE_VARIABLE] = name
     sys.path.insert(0, str(app.parent))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 import typer
 
 from gradscope.errors import GradScopeError
+from gradscope.paths import is_url, store_name
 
 if TYPE_CHECKING:
     from gradscope.store import Store
@@ -82,6 +83,11 @@ def open_named(store: str | None, *, create: bool = False) -> "Store":
     """The store of `--store`, with ~ expanded."""
     from gradscope.store import open_store
 
-    if store and "://" not in store:
+    return open_store(named(store), create=create)
+
+
+def named(store: str | None) -> str:
+    """Path or URL of `--store`, with ~ expanded, else of the environment."""
+    if store and not is_url(store):
         store = str(Path(store).expanduser())
-    return open_store(store, create=create)
+    return store_name(store)

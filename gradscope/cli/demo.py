@@ -34,7 +34,7 @@ def demo(
         if status is Status.STOPPED:
             raise typer.Exit(EXIT_CODES[status])
     if not no_ui:
-        serve(opened, port)
+        serve(opened.name, port)
 
 
 def _has_completed(store: "Store", name: str, config: "RunConfig") -> bool:

@@ -1,11 +1,12 @@
 """`gradscope ui`."""
 
 import gc
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradscope.cli.app import StoreOption, app, open_named
+from gradscope.cli.app import StoreOption, app, named, open_named
 
 
 @app.command()
@@ -17,5 +18,8 @@ def ui(
     # most of a start is imports, and a fifth of their time the garbage collector's, which finds nothing to collect yet
     gc.disable()
     from gradscope.serve import serve
+    from gradscope.store.header import is_current
 
-    serve(open_named(store, create=True), port)
+    if not is_current(Path(named(store))):
+        open_named(store, create=True).close()
+    serve(named(store), port)

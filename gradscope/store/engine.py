@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import struct
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,18 +15,15 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from gradscope.errors import (
     StoreDamaged,
     StoreError,
-    StoreForeign,
     StoreOutdated,
     StoreReadOnly,
     StoreTooNew,
 )
 from gradscope.paths import RunPaths, is_url, shown, store_name
-from gradscope.store import schema
+from gradscope.store import header
 
 WRITER_PATIENCE_MS = 10_000
 READER_PATIENCE_MS = 5_000
-
-_ELSEWHERE = "name another with --store PATH"
 
 
 def sqlite_module() -> ModuleType:
@@ -108,7 +103,7 @@ def open_store(given: str | os.PathLike[str] | None = None, *, create: bool = Fa
     path = Path(name)
     if not path.exists() or (create and path.is_file() and path.stat().st_size == 0):
         return _create_file(path, create)
-    _look_at_file(path)
+    header.check(path)
     store = Store(name, read_only=not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)))
     _check_version(store)
     return store
@@ -144,42 +139,6 @@ def _create_file(path: Path, create: bool) -> Store:
     return store
 
 
-def _look_at_file(path: Path) -> None:
-    """Tell a store from any other file by its first 100 bytes, without opening it as a database.
-
-    Looks twice before it refuses: while another process makes the store, or folds its log into it, the header is
-    ahead of the rest for a moment.
-    """
-    if _complaint(path):
-        time.sleep(0.3)  # no event tells when another process is done
-        complaint = _complaint(path)
-        if complaint:
-            raise complaint
-
-
-def _complaint(path: Path) -> StoreError | None:
-    if path.is_dir():
-        return StoreForeign(f"{path} is a folder, not a store; name a file with --store PATH")
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except PermissionError:
-        return StoreReadOnly(f"{path} may not be read; give yourself access, or {_ELSEWHERE}")
-    if not header.startswith(b"SQLite format 3\x00"):
-        return StoreForeign(f"{path} is not a GradScope store (not a SQLite file) and was left as it is; {_ELSEWHERE}")
-    if len(header) < 100 or path.stat().st_size < _size_in_header(header):
-        return StoreDamaged(f"the store {path} is truncated and was left as it is; restore a copy, or {_ELSEWHERE}")
-    if int.from_bytes(header[68:72], "big") != schema.APPLICATION_ID:
-        return StoreForeign(f"{path} is a SQLite database of another program and was left as it is; {_ELSEWHERE}")
-    return None
-
-
-def _size_in_header(header: bytes) -> int:
-    """Bytes the file must have: page size (1 means 65,536) times the number of pages."""
-    page_size, pages = struct.unpack(">H10xI", header[16:32])
-    return (65_536 if page_size == 1 else page_size) * int(pages)
-
-
 def _version_of(store: Store) -> str | None:
     """Schema version written in the store; None where it has no tables of ours."""
     try:
@@ -210,15 +169,15 @@ def _compare_versions(store: Store, version: str | None) -> None:
         raise StoreDamaged(
             f"the store {store.shown} has lost its tables; restore a copy, or name another with --store PATH"
         )
-    if version > schema.VERSION:
+    if version > header.VERSION:
         raise StoreTooNew(
             f"the store {store.shown} was written by a newer GradScope (schema {version}, this one knows "
-            f"{schema.VERSION}); update GradScope, or name another with --store PATH"
+            f"{header.VERSION}); update GradScope, or name another with --store PATH"
         )
-    if version < schema.VERSION:
+    if version < header.VERSION:
         raise StoreOutdated(
             f"the store {store.shown} was written by an older GradScope (schema {version}, this one needs "
-            f"{schema.VERSION}); run `gradscope migrate --store {store.shown}`, which keeps a copy"
+            f"{header.VERSION}); run `gradscope migrate --store {store.shown}`, which keeps a copy"
         )
 
 
@@ -231,9 +190,10 @@ def migrate(store: Store) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with store.writer.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, schema.VERSION)
+        command.upgrade(config, header.VERSION)
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA application_id = {header.APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {int(header.VERSION)}")
     if store.writer.dialect.name == "sqlite":
         _switch_to_wal(store.writer)
 

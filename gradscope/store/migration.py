@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradscope.errors import StoreError, StoreOutdated, StoreReadOnly
 from gradscope.paths import is_url, store_name
-from gradscope.store import schema
+from gradscope.store import header
 from gradscope.store.engine import Store, migrate, open_store, sqlite_module
 
 
@@ -51,7 +51,7 @@ def _copy(path: Path) -> Path:
     """A copy as the database sees itself, with what is still in its log."""
     if not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
         raise StoreReadOnly(f"{path} may be read but not written; give yourself write access to migrate it")
-    copy = _unused(path.with_name(f"{path.name}.before-{schema.VERSION}"))
+    copy = _unused(path.with_name(f"{path.name}.before-{header.VERSION}"))
     driver = sqlite_module()
     with closing(driver.connect(path)) as source, closing(driver.connect(copy)) as target:
         try:

@@ -3,22 +3,15 @@
 SQLAlchemy builds a dictionary and several lists for every row it inserts, which costs more than SQLite's own work.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Insert
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
-
-_DIALECTS: Mapping[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),
-    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
-}
-"""With places that are filled by position."""
 
 _ATTRIBUTES = {
     ("layer_stats", "kind"): "kind.value",
@@ -57,19 +50,23 @@ def _values_of(table: type[DeclarativeBase]) -> Callable[[object], tuple[Any, ..
 
 
 @cache
-def _upsert(dialect: str, table: type[DeclarativeBase]) -> str:
+def _upsert(database: str, table: type[DeclarativeBase]) -> str:
     """INSERT, or replace, with one place for each of `_columns`, `run_id` first."""
-    statement = _for_sqlite(table) if dialect == "sqlite" else _for_postgresql(table)
-    return str(statement.compile(dialect=_DIALECTS[dialect], column_keys=_columns(table)))
+    statement, dialect = _for_sqlite(table) if database == "sqlite" else _for_postgresql(table)
+    return str(statement.compile(dialect=dialect, column_keys=_columns(table)))
 
 
-def _for_sqlite(table: type[DeclarativeBase]) -> Insert:
-    return sqlite.insert(table).prefix_with("OR REPLACE")
+def _for_sqlite(table: type[DeclarativeBase]) -> tuple[Insert, Dialect]:
+    return sqlite.insert(table).prefix_with("OR REPLACE"), sqlite.dialect(paramstyle="qmark")
 
 
-def _for_postgresql(table: type[DeclarativeBase]) -> Insert:
+def _for_postgresql(table: type[DeclarativeBase]) -> tuple[Insert, Dialect]:
+    from sqlalchemy.dialects import postgresql  # takes as long to import as SQLAlchemy's core
+    from sqlalchemy.dialects.postgresql import psycopg
+
     statement = postgresql.insert(table)
     primary = [column.name for column in table.__table__.primary_key]
     key = _NATURAL_KEYS.get(table.__tablename__, primary)
     new = {column: statement.excluded[column] for column in _columns(table) if column not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=new)
+    whole = statement.on_conflict_do_update(index_elements=key, set_=new)
+    return whole, psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy

@@ -18,12 +18,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-VERSION = "0008"
-"""Revision of the newest migration; a store carries it in its table alembic_version."""
-
-APPLICATION_ID = 0x47726453
-"""`GrdS`: written into a SQLite file's header, so that a store can be told from any other database."""
-
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC; SQLite keeps no time zone, so it is put back on reading."""

@@ -4,6 +4,7 @@ What the pages import takes longer to load than the server. It is loaded in a th
 already and the browser, in another process, reads Streamlit's scripts: the first page then waits for nothing.
 """
 
+import contextlib
 import gc
 import importlib
 import socket
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
@@ -21,7 +23,12 @@ NEEDED = (
     "gradscope.analysis.decay",
     "streamlit.elements.arrow",
     "streamlit.elements.vega_charts",
-    "pyarrow",
+    "streamlit.emojis",
+    "streamlit.material_icon_names",
+    "PIL.Image",
+    "narwhals._pandas_like.namespace",
+    "gradscope.figures.amplification",
+    "pages.frame.show",
 )
 """By the frame and by the page most people open first; the other pages import little more."""
 
@@ -58,11 +65,13 @@ def load() -> None:
 def look_after_runs() -> None:
     """Mark the runs whose process is gone, and see to it that somebody works on those that wait."""
     from gradscope import jobs
+    from gradscope.errors import StoreError
     from gradscope.store import open_store
 
-    store = open_store()
-    jobs.reap(store)
-    store.close()
+    with contextlib.suppress(StoreError):  # every page says what is wrong with the store
+        store = open_store()
+        jobs.reap(store)
+        store.close()
 
 
 if __name__ == "__main__":
@@ -71,4 +80,6 @@ if __name__ == "__main__":
     # Streamlit takes a folder called pages for one of its older, flat kind until app.py has run once, and answers every
     # address but the first page's with "Page not found" until then
     PagesManager.uses_pages_directory = False
+    # it reads the metadata of every package that is installed for components of their own; no page has one
+    manifest_scanner.scan_component_manifests = lambda max_workers=None: []
     main()

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from gradscope.errors import StoreError, StoreForeign
 from gradscope.records import Status
-from gradscope.store import open_store, read, schema, write
+from gradscope.store import header, open_store, read, write
 from gradscope.store.migration import upgrade
 
 PACKAGE = Path(__file__).parents[2] / "gradscope"
@@ -41,11 +41,11 @@ def newer(tmp_path):
     def run(*words, more="pass"):
         folder = tmp_path / "newer"
         shutil.copytree(PACKAGE, folder / "gradscope", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        source = folder / "gradscope" / "store" / "schema.py"
-        code = source.read_text().replace(f'VERSION = "{schema.VERSION}"', 'VERSION = "9000"')
+        source = folder / "gradscope" / "store" / "header.py"
+        code = source.read_text().replace(f'VERSION = "{header.VERSION}"', 'VERSION = "9000"')
         source.write_text(code)
         step = folder / "gradscope" / "store" / "migrations" / "versions" / "9000_next.py"
-        step.write_text(NEXT.format(before=schema.VERSION, more=more))
+        step.write_text(NEXT.format(before=header.VERSION, more=more))
         command = [sys.executable, "-m", "gradscope", *map(str, words)]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -17,7 +17,7 @@ from gradscope.errors import (
     StoreTooNew,
 )
 from gradscope.records import Batch, Status
-from gradscope.store import Store, open_store, read, schema, sqlite_version, write
+from gradscope.store import Store, header, open_store, read, sqlite_version, write
 
 
 def sha256(path):
@@ -142,14 +142,14 @@ def _versioned(path, version):
 
 def _newer(path):
     _versioned(path, "9999")
-    return StoreTooNew, f"newer GradScope (schema 9999, this one knows {schema.VERSION}); update GradScope"
+    return StoreTooNew, f"newer GradScope (schema 9999, this one knows {header.VERSION}); update GradScope"
 
 
 def _older(path):
     _versioned(path, "0000")
     return (
         StoreOutdated,
-        f"older GradScope (schema 0000, this one needs {schema.VERSION}); run `gradscope migrate --store ",
+        f"older GradScope (schema 0000, this one needs {header.VERSION}); run `gradscope migrate --store ",
     )
 
 
@@ -317,3 +317,21 @@ def test_a_password_in_the_url_is_never_shown():
         open_store("nosuchdatabase://user:secret@127.0.0.1/x")
     assert "secret" not in str(error.value)
     assert Store("postgresql://user:secret@host/x").shown == "postgresql://user:***@host/x"
+
+
+def test_a_header_alone_tells_a_store_of_this_version(tmp_path):
+    path = tmp_path / "runs.db"
+    open_store(path, create=True).close()
+    assert header.is_current(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {int(header.VERSION) - 1}")
+    connection.close()
+    assert not header.is_current(path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"milk", b"SQLite format 3\x00" + bytes(84)])
+def test_a_header_in_doubt_is_left_to_the_database(content, tmp_path):
+    path = tmp_path / "runs.db"
+    if content is not None:
+        path.write_bytes(content)
+    assert not header.is_current(path)

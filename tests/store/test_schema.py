@@ -29,7 +29,7 @@ from gradscope.records import (
     TermCosine,
     TermGradient,
 )
-from gradscope.store import schema, write, write_attributions, write_robustness
+from gradscope.store import header, schema, write, write_attributions, write_robustness
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "schema.md").read_text()
@@ -48,7 +48,7 @@ def test_the_migrations_make_what_the_code_expects(store):
 
 def test_the_version_of_the_code_is_that_of_the_newest_migration():
     scripts = ScriptDirectory(str(ROOT / "gradscope" / "store" / "migrations"))
-    assert scripts.get_heads() == [schema.VERSION]
+    assert scripts.get_heads() == [header.VERSION]
 
 
 def test_the_tables_are_made_without_rowid_where_they_are_clustered(store):
@@ -79,7 +79,7 @@ def test_the_doc_describes_every_table_and_column(table):
 
 
 def test_the_doc_names_the_schema_version():
-    assert f"`{schema.VERSION}`" in DOC
+    assert f"`{header.VERSION}`" in DOC
 
 
 def attribution(run_id):
