@@ -19,7 +19,7 @@ def cost(run: Run) -> str | None:
     if every is None:
         return took
     often = "every step" if every == 1 else f"every {every} steps"
-    return f"{took}, {often}" if budget is None else f"{took}, {often} to stay below {100 * budget:.3g} %"
+    return f"{took}, {often}" if budget is None else f"{took}, {often} for a budget of {100 * budget:.3g} %"
 
 
 def lost(run: Run) -> str | None:
@@ -39,6 +39,6 @@ def skipped(steps: pd.DataFrame) -> str | None:
     if steps.empty:
         return None
     last = steps.iloc[-1]
-    where = f" in layer {last['name']}" if isinstance(last["name"], str) else ""
+    where = f", in layer {last['name']}" if isinstance(last["name"], str) else ""
     often = "once" if len(steps) == 1 else f"{count(len(steps))} times"
     return f"gradient scaling skipped a step {often}, last step {last['step']}{where}"

@@ -17,6 +17,7 @@ from gradscope.config.train import BUDGET
 from gradscope.errors import RecorderError, StoreError
 from gradscope.recorder.ending import AtEnd, ending_of
 from gradscope.recorder.layers import Choice, unwrapped
+from gradscope.recorder.measure import compiled
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.record import Record
 from gradscope.recorder.schedule import Every, timetable
@@ -60,6 +61,7 @@ class Session:
     @classmethod
     def attach(cls, store: Store, run_id: int) -> "Session":
         """Record into a run that is in the store already; its start, settings and signals are somebody else's care."""
+        compiled()  # a training follows: the kernel is loaded beside the data, and not beside the first steps
         return cls(store, run_id, attached=False)
 
     @property

@@ -24,7 +24,7 @@ def run(tmp_path_factory):
         (
             1.3,
             Pace(record_every=16, record_budget=0.02),
-            "recording took 1.3 % of the time, every 16 steps to stay below 2 %",
+            "recording took 1.3 % of the time, every 16 steps for a budget of 2 %",
         ),
         (0.01, Pace(record_every=1), "recording took less than 0.1 % of the time, every step"),
         (40.0, Pace(), "recording took 40.0 % of the time"),
@@ -46,7 +46,7 @@ def test_skipped_steps_are_counted_and_the_last_is_named():
         return pd.DataFrame([(1, *row, "gradient", 2.0) for row in rows], columns=SKIPPED_COLUMNS)
 
     assert recording.skipped(steps()) is None
-    told = "gradient scaling skipped a step 2 times, last step 7 in layer fc3"
+    told = "gradient scaling skipped a step 2 times, last step 7, in layer fc3"
     assert recording.skipped(steps((0, 0, 1.0, "fc1"), (7, 0, 3.0, "fc3"))) == told
     unknown = "gradient scaling skipped a step once, last step 0"
     assert recording.skipped(steps((0, 0, None, None))) == unknown

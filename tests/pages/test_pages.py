@@ -5,7 +5,7 @@ import pytest
 from stores import PAGES, STORIES, WITHOUT_RUNS, add, fill
 from streamlit.testing.v1 import AppTest
 
-from gradscope.records import Batch, Metric, Progress, Status
+from gradscope.records import Batch, Metric, Pace, Progress, SkippedStep, Status
 from gradscope.store import Store, read, write
 
 Page = Callable[..., AppTest]
@@ -243,6 +243,28 @@ def test_a_run_is_renamed_and_tagged(store: Store, page: Page) -> None:
     assert not test.exception
     run = read.run(store, 1)
     assert (run.name, run.tags) == ("best yet", ("good", "small"))
+
+
+def test_what_recording_cost_stands_with_the_other_facts_of_a_run(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], FEW)
+    pace = Pace(record_every=16, record_budget=0.02)
+    skipped = (SkippedStep(step=7, layer=0, kind="gradient"),)
+    write.append(store, 1, Batch(recorder_seconds=1.3, watched_seconds=100.0, lost_rows=3, pace=pace, skipped=skipped))
+    test = page("Runs")
+    test.session_state["picked"] = [1]
+    test.run()
+    said = "Recording took 1.3 % of the time, every 16 steps for a budget of 2 % · gradient scaling skipped a step once"
+    assert any(c.value.startswith(said) and "3 rows were lost" in c.value for c in test.caption)
+
+
+def test_how_often_is_recorded_may_be_left_to_a_budget(store: Store, app: Page) -> None:
+    test = app("Launch", preset="relu")
+    test.text_input(key="relu.record.10.every").set_value("auto").run()
+    test.text_input(key="relu.record.0.02.budget").set_value("0.05").run()
+    test.button(key="start").click().run()
+    assert not test.exception
+    assert read.runs(store)[0].config["record"]["every"] == "auto"
+    assert read.runs(store)[0].config["record"]["budget"] == 0.05
 
 
 def test_a_run_is_deleted_only_when_its_name_is_typed(store: Store, page: Page) -> None:
