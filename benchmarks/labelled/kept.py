@@ -7,10 +7,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.labelled.cases import Case
+from benchmarks.labelled.cases import Case, Plant
 from benchmarks.labelled.measure import Outcome
 from benchmarks.labelled.training import train
 from gradscope.diagnosis import tables_of
@@ -35,7 +35,7 @@ class Bench:
         """
         path = self.kept / f"{_key(case)}.pickle" if self.kept else None
         if path is not None and path.exists():
-            return pickle.loads(path.read_bytes())
+            return replace(pickle.loads(path.read_bytes()), case=case)
         began = time.process_time()
         run = read.run(self.store, train(case, self.store))
         seconds = time.process_time() - began
@@ -57,7 +57,11 @@ def bench(kept: Path | None) -> Iterator[Bench]:
 
 
 def _key(case: Case) -> str:
-    return f"{case.number:04d}-{hashlib.sha256(repr(case).encode()).hexdigest()[:16]}"
+    """By what differs from the defaults alone, so that a setting that is new does not spoil what is kept."""
+    plant, plain = asdict(case.plant), asdict(Plant())
+    changed = {name: value for name, value in plant.items() if value != plain[name]}
+    whole = (case.network, case.data, case.config.model_dump_json(exclude_defaults=True), sorted(changed.items()))
+    return f"{case.number:04d}-{hashlib.sha256(repr(whole).encode()).hexdigest()[:16]}"
 
 
 def _write(path: Path, outcome: Outcome) -> None:
