@@ -19,10 +19,14 @@ AT_ONCE = 4
 
 
 def main() -> None:
+    from benchmarks.labelled.cases import TWO_TERMS
+
     options = _options()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         over = partial(_over, pool)
-        numbers = [n for n in range(options.first, options.first + options.runs) if n % 2 in options.halves]
+        single = range(options.first, options.first + options.runs)
+        double = range(TWO_TERMS, TWO_TERMS + options.two_terms)
+        numbers = [n for n in (*single, *double) if n % 2 in options.halves]
         told = over("trained and diagnosed", _tell_some, numbers, options.keep)
         cured = None
         if options.cure:
@@ -80,6 +84,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--runs", type=int, default=456)
+    parser.add_argument("--two-terms", type=int, default=24, help="cases whose loss has two terms, beside those")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder of the trainings' records: read where they are there")
     parser.add_argument("--cure", action="store_true", help="cure the faulty runs of the report too")

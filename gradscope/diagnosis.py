@@ -3,9 +3,10 @@
 import numpy as np
 
 from gradscope.analysis.findings import Finding, Tables, Thresholds, diagnose
+from gradscope.analysis.findings.pairs import term_pairs
 from gradscope.analysis.findings.tables import total_gain
 from gradscope.records import Kind, Run
-from gradscope.store import Store, read
+from gradscope.store import Store, read, read_terms
 
 MAX_STEPS = 300
 """Recorded steps that are looked at, evenly thinned; the first and the last are among them."""
@@ -13,12 +14,15 @@ MAX_STEPS = 300
 
 def tables_of(store: Store, run: Run, max_steps: int = MAX_STEPS) -> Tables:
     """What a store knows of a run, as the rules take it."""
+    layers = read.layers(store, [run.id])
+    shares, cosines = (of(store, run.id, max_steps) for of in (read_terms.term_series, read_terms.cosine_series))
     return Tables.of(
-        read.layers(store, [run.id]),
+        layers,
         {kind: read.layer_map(store, run.id, kind, max_steps) for kind in Kind},
         read.metrics(store, [run.id], max_points=4 * max_steps),
         skipped=np.sort(read.skipped_steps(store, [run.id])["step"].to_numpy(dtype=np.int64)),
         gains=total_gain(read.gain_series(store, run.id, max_steps)),
+        terms=term_pairs(shares, cosines, len(layers)),
         config=run.config,
         status=run.status,
         total_steps=run.progress.total_steps,

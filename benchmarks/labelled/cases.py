@@ -45,6 +45,9 @@ class Plant:
     """One training picture holds this value."""
     log_of_relu: bool = False
     """The output layer's input passes through log(relu(x))."""
+    second_term: Literal["teacher", "penalty", "wrong_teacher"] | None = None
+    """What is added to the loss: softened labels, the squares of the outputs, or labels that are each one class off."""
+    term_weight: float = 1.0
     growth_interval: int | None = None
     """Forward passes in float16 under gradient scaling whose scale is doubled after so many steps; None: float32."""
 
@@ -55,7 +58,7 @@ class Case:
 
     number: int
     fault: str
-    """`healthy`, or the name of a planted fault, a key of FAULTS."""
+    """`healthy`, or the name of a planted fault, a key of TRUTHS."""
     network: str
     data: str
     config: RunConfig
@@ -356,10 +359,31 @@ FAULTS: Mapping[str, Callable[[Rng, int], Case]] = {
 }
 
 
+TWO_TERMS = 1000
+"""From this number on the loss has two terms, and their gradients are recorded one by one."""
+
+
+def conflicting(rng: Rng, number: int) -> Case:
+    """A second term that asks for another class."""
+    case = healthy(rng, number, ("mlp", "cnn"))
+    weight = between(rng, 0.6, 1.2)
+    return case.planted(second_term="wrong_teacher", term_weight=weight, frozen=0, growth_interval=None)
+
+
+def concordant(rng: Rng, number: int) -> Case:
+    """A second term that helps, or asks for little."""
+    case = healthy(rng, number, ("mlp", "cnn")).planted(growth_interval=None)
+    if rng.random() < 0.5:
+        return case.planted(second_term="teacher", term_weight=between(rng, 0.3, 2))
+    return case.planted(second_term="penalty", term_weight=between(rng, 1e-3, 1e-2))
+
+
 def draw(number: int) -> Case:
     """The case of a number: every second pair is healthy, the others go round the faults."""
     rng = np.random.default_rng([SEED, number])
     pair = number // 2
+    if number >= TWO_TERMS:
+        return concordant(rng, number) if pair % 2 == 0 else replace(conflicting(rng, number), fault="conflicting")
     if pair % 2 == 0:
         return healthy(rng, number)
     name = list(FAULTS)[pair // 2 % len(FAULTS)]

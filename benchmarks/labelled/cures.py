@@ -23,6 +23,7 @@ MENDED = {
     "dead_units": {"hidden_bias": None},
     "plateau": {"random_labels": 0.0},
     "overfitting": {"train_size": None, "random_labels": 0.0},
+    "gradient_conflict": {"second_term": None},
     "amp_overflow": {"growth_interval": None},
 }
 """What somebody mends in code or data who follows a finding's advice; of no use where that is not the slip."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks.labelled.autotrainer import NAMES
-from benchmarks.labelled.cases import FAULTS, SEED
+from benchmarks.labelled.cases import SEED
 from benchmarks.labelled.cures import CureRate
 from benchmarks.labelled.measure import Told, scores
 from benchmarks.labelled.truth import GOOD, TRUTHS, WELL
@@ -40,7 +40,7 @@ def _head(told: Sequence[Told]) -> str:
         each. Blobs, circles and digits of scikit-learn, three classes of CIFAR-10 averaged to 8x8; fully connected,
         convolutional and recurrent (RNN, GRU, LSTM) networks of 2 to 30 layers."""
     how = f"""
-        Half of the runs have healthy settings of many kinds, half have one of {len(FAULTS)} faults planted. Everything
+        Half of the runs have healthy settings of many kinds, half have one of {len(TRUTHS)} faults planted. Everything
         is drawn at random by the run's number. **Thresholds and rules were chosen on the even numbers; the odd numbers
         were not looked at before.** A run with healthy settings counts as healthy if its validation accuracy goes at
         least {WELL:.0%} of the way from chance to what a good network reaches ({good}); a planted fault counts if the
@@ -116,7 +116,7 @@ def _confusion(told: Sequence[Told]) -> str:
     ]
     lines.append("| planted | n | nothing | " + " | ".join(n.replace("_", " ") for n in names) + " |")
     lines.append("|---" * (len(names) + 3) + "|")
-    for fault in ("healthy", *FAULTS):
+    for fault in ("healthy", *TRUTHS):
         its = [t for t in known if t.outcome.case.fault == fault]
         counts = Counter(name for t in its for name in t.names)
         cells = [_cell(fault, name, counts[name]) for name in names]
@@ -141,7 +141,7 @@ def _times(told: Sequence[Told]) -> str:
         "| planted | named | median | last | AutoTrainer named | median |",
         "|---|---|---|---|---|---|",
     ]
-    for fault in FAULTS:
+    for fault in TRUTHS:
         its = [t for t in told if t.outcome.case.fault == fault and t.outcome.label == "faulty"]
         ours = [t.first for t in its if t.first is not None]
         theirs = [t.autotrainer_first for t in its if t.autotrainer_first is not None]

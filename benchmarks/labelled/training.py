@@ -59,11 +59,14 @@ def train(case: Case, store: Store) -> int:
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.float16, enabled=scaler.is_enabled()):
                 outputs = model(images)
-                loss = LOSSES[case.plant.loss](OUTPUTS[case.plant.output](outputs), labels)
+                terms = terms_of(case.plant, outputs, labels)
+                loss = torch.stack(list(terms.values())).sum()
             session.log(
                 {"train_loss": loss.detach(), "learning_rate": rate}, step=step, epoch=(step + 1) / steps_per_epoch
             )
             broken = step if broken is None and not torch.isfinite(loss) else broken
+            if len(terms) > 1:
+                session.split_gradient(terms)
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
             for method in methods:
@@ -109,6 +112,21 @@ LOSSES = {
     "cross_entropy": functional.cross_entropy,
     "nll_of_logits": functional.nll_loss,
     "negated": lambda z, labels: -functional.cross_entropy(z, labels),
+}
+
+
+def terms_of(plant: Plant, outputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The loss, and what is added to it."""
+    terms = {"label": LOSSES[plant.loss](OUTPUTS[plant.output](outputs), labels)}
+    if plant.second_term is not None:
+        terms[plant.second_term] = plant.term_weight * SECOND_TERMS[plant.second_term](outputs, labels)
+    return terms
+
+
+SECOND_TERMS = {
+    "teacher": lambda z, labels: functional.cross_entropy(z, labels, label_smoothing=0.1),
+    "penalty": lambda z, labels: z.square().mean(),
+    "wrong_teacher": lambda z, labels: functional.cross_entropy(z, (labels + 1) % z.shape[1]),
 }
 
 

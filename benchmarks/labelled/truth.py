@@ -59,6 +59,7 @@ TRUTHS: Mapping[str, Truth] = {
     "wrong_output": _truth("output_activation", "slow_convergence plateau vanishing_gradient", always=True),
     "wrong_loss": _truth("wrong_loss", "exploding_signal exploding_gradient large_update nonfinite", always=True),
     "overflowing": _truth("amp_overflow", "", always=True),
+    "conflicting": _truth("gradient_conflict", "slow_convergence plateau", always=True),
 }
 
 GOOD = {"blobs": 0.96, "circles": 0.98, "digits": 0.95, "cifar": 0.74}

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradscope.analysis.findings import course, finite, flow, setup, treatment, units, updates
+from gradscope.analysis.findings import conflict, course, finite, flow, setup, treatment, units, updates
 from gradscope.analysis.findings.finding import Evidence, Finding, Remedy, Severity
 from gradscope.analysis.findings.remedies import remedies_for, settings_of
 from gradscope.analysis.findings.tables import Tables
@@ -46,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     updates.large_update,
     treatment.clipping,
     treatment.amplification,
+    conflict.gradient_conflict,
     setup.input_scale,
     setup.output_activation,
     setup.wrong_loss,

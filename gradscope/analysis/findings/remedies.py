@@ -111,6 +111,10 @@ ADVICE: Mapping[str, Sequence[str]] = {
     "input_scale": ("subtract the mean of the inputs and divide by their standard deviation",),
     "overfitting": ("stop where the validation loss is lowest", "more data, or a smaller network"),
     "plateau": ("check that the labels belong to the pictures",),
+    "gradient_conflict": (
+        "lower the weight of the term that matters less",
+        "attach the two terms to layers of their own, or look whether one of them has the wrong target",
+    ),
     "amp_overflow": ("lower the growth of the loss scale, or train in bfloat16, which cannot overflow",),
 }
 """What only code or data can change."""

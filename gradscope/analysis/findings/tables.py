@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gradscope.analysis.findings.pairs import TermPair
 from gradscope.analysis.labels import short_names
 from gradscope.records import Kind, NonFinite, Status
 
@@ -119,6 +120,8 @@ class Tables:
     """The step of every attempt that the optimiser did not take (AMP), rising; one step may stand here many times."""
     gains: Curve | None = None
     """log10 of the product over the layers of what methods multiplied the error by, at each recorded step."""
+    terms: tuple[TermPair, ...] = ()
+    """Every two terms of the loss, where their gradients were recorded one by one."""
     config: Mapping[str, Any] = field(default_factory=dict)  # Any: whatever settings a run has
     status: Status = Status.RUNNING
     total_steps: int | None = None
@@ -155,6 +158,7 @@ class Tables:
             curves={name: curve.until(step) for name, curve in self.curves.items()},
             skipped=self.skipped[self.skipped <= step],
             gains=self.gains.until(step) if self.gains else None,
+            terms=tuple(pair.until(step) for pair in self.terms),
             nonfinite=seen,
             status=self.status if step >= self.last_step else Status.RUNNING,
         )

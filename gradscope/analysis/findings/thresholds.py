@@ -39,6 +39,10 @@ class Thresholds:
     """Steady clipping matters where updates are smaller than this."""
     amplified_decades: float = 1.0
     """A method of treating gradients makes the first layer's so much larger than the last's."""
+    conflict_cosine: float = -0.3
+    """The gradients of two terms of the loss have a cosine as low as this in a layer."""
+    conflict_balance: float = 0.2
+    """RMS of the smaller of the two over that of the larger: what is smaller changes little."""
     skipped_share: float = 0.02
     """Of the steps, that gradient scaling skips after its warm-up; one in 2,000 is usual."""
     skipped_at_once: float = 12

@@ -1,0 +1,53 @@
+"""Do the terms of the loss, or the exits of a network, pull against each other?"""
+
+import numpy as np
+
+from gradscope.analysis.findings.finding import Finding, Page, Severity
+from gradscope.analysis.findings.pairs import TermPair
+from gradscope.analysis.findings.spell import Spell, spell
+from gradscope.analysis.findings.tables import Flags, Tables
+from gradscope.analysis.findings.thresholds import Thresholds
+from gradscope.analysis.findings.units import named
+from gradscope.analysis.findings.updates import converged, resting
+from gradscope.analysis.wording import percent, significant
+from gradscope.records import Kind
+
+_FEWEST_LAYERS = 0.3
+"""Share of the layers that both terms reach, which have to be torn."""
+
+
+def gradient_conflict(tables: Tables, limits: Thresholds) -> list[Finding]:
+    """Two terms of the loss ask most of the layers that they share for opposite steps, while there is much to learn.
+
+    Where a training has come to rest the terms balance each other, which is as it should be: those steps do not count.
+    """
+    found = [_of_pair(tables, pair, limits) for pair in tables.terms if len(pair.steps)]
+    return [finding for finding in found if finding is not None]
+
+
+def _of_pair(tables: Tables, pair: TermPair, limits: Thresholds) -> Finding | None:
+    torn = (pair.cosine <= limits.conflict_cosine) & (pair.balance >= limits.conflict_balance)
+    shared = np.isfinite(pair.cosine).sum(axis=1)
+    meant = converged(tables, pair.steps) | resting(tables, pair.steps)
+    over = (torn.sum(axis=1) >= np.maximum(_FEWEST_LAYERS * shared, 1)) & ~meant
+    held = spell(pair.steps, np.asarray(over), tables.horizon)
+    return None if held is None else _told(tables, pair, torn, held, limits)
+
+
+def _told(tables: Tables, pair: TermPair, torn: Flags, held: Spell, limits: Thresholds) -> Finding:
+    often = torn[held.first : held.last + 1].mean(axis=0)
+    layers = np.flatnonzero(often >= min(0.5, often.max()))
+    cosine = float(np.nanmedian(pair.cosine[held.first : held.last + 1][:, layers]))
+    balance = float(np.nanmedian(pair.balance[held.first : held.last + 1][:, layers]))
+    text = (
+        f"The terms {pair.term} and {pair.other} pull against each other in {named(tables.names, layers)}: the cosine "
+        f"of their gradients is {significant(cosine)}, and the smaller has {percent(balance)} of the size of the "
+        "larger."
+    )
+    return held.told(
+        *("gradient_conflict", Severity.WARNING, text),
+        margin=cosine / limits.conflict_cosine,
+        page=Page.LAYERS,
+        layers=[int(i) for i in layers],
+        kind=Kind.GRADIENT,
+    )
