@@ -6,14 +6,19 @@ from gradscope.analysis.wording import count, percent
 from gradscope.records import Run
 
 
+def share_of_time(run: Run) -> float | None:
+    """Share in 0..1 of the training thread's time that recording took; None before anything was watched."""
+    return run.recorder_seconds / run.watched_seconds if run.watched_seconds > 0 else None
+
+
 def cost(run: Run) -> str | None:
     """How much of the time recording took, and how often it was done; None before anything was watched.
 
     The share is that of the training thread, of the time from the beginning of the watch to its last step.
     """
-    if run.watched_seconds <= 0:
+    share = share_of_time(run)
+    if share is None:
         return None
-    share = run.recorder_seconds / run.watched_seconds
     took = f"recording took {percent(share) if share >= 0.001 else 'less than 0.1 %'} of the time"
     every, budget = run.pace.record_every, run.pace.record_budget
     if every is None:

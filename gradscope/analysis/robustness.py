@@ -8,15 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradscope.analysis.intervals import Interval
+from gradscope.analysis.intervals import Interval, of_mean
 
 _Z = 1.959964
 """Half width of a 95 % interval in standard errors, for a mean of many values."""
-_T = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
-    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-"""The same for a mean of 2, 3, ..., 31 values: 97.5 % quantiles of Student's t."""
 
 CURVE_COLUMNS = ["run", "kind", "level", "accuracy", "low", "high", "relative", "relative_low", "relative_high", "n"]
 
@@ -106,10 +101,8 @@ def area(found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> In
 
 def over_runs(areas: Sequence[float]) -> Interval:
     """Mean of the areas of several runs with its 95 % interval, which covers the seeds of the training."""
-    values = np.asarray(areas, dtype=np.float64)
-    quantile = _T[values.size - 2] if 2 <= values.size < len(_T) + 2 else _Z
-    half = quantile * float(values.std(ddof=1)) / math.sqrt(values.size) if values.size > 1 else math.nan
-    return _interval(float(values.mean()), half, values.size)
+    found = of_mean(areas)
+    return _interval(found.mean, found.high - found.mean, found.n)
 
 
 def _interval(mean: float, half: float, n: int) -> Interval:

@@ -71,7 +71,8 @@ def gradient_decay(
     and layer.
 
     Args:
-        profile: `gradscope.store.read.profile`.
+        profile: `gradscope.store.read.profile`, or `gradscope.analysis.pooling.pooled_profile`, whose least and
+            greatest RMS of a group are drawn as a pale band.
         runs: the runs to draw.
         kind: what was measured.
         relative: depth as a share in 0..1, so that networks of different depth lie over each other.
@@ -95,6 +96,7 @@ def gradient_decay(
     hovered = alt.selection_point(name="hover", fields=["run"], on="pointerover", clear="pointerout", empty=False)
     parts = [
         *_band(rows, low, high, axes),
+        *_spread(rows, runs, axes, low),
         _fits(labelled(fits, runs), runs, axes, hovered),
         _lines(rows, runs, axes),
         _points(rows, runs, axes).add_params(hovered),
@@ -207,6 +209,20 @@ def _band(rows: pd.DataFrame, low: int, high: int, axes: _Axes) -> list[alt.Char
     return [
         rule.encode(y=axes.y, y2="upper:Q", tooltip=alt.value("healthy: within a factor of ten of the output layer"))
     ]
+
+
+def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes, floor: int) -> list[alt.Chart]:
+    """From the least to the greatest of the runs that are pooled into one line; nothing where none are."""
+    if "low" not in rows or rows["low"].isna().all():
+        return []
+    # log10 of nothing has no place: the band ends at the axis, as the line does
+    ends = {side: np.log10(rows[side].clip(lower=10.0**floor)) for side in ("low", "high")}
+    pooled = rows[rows["low"].notna()][["run", "label", "layer", "depth"]].assign(at=ends["low"], upper=ends["high"])
+    area = alt.Chart(pooled).mark_area(opacity=0.18, clip=True)
+    chart: alt.Chart = area.encode(
+        x=axes.x, y=axes.y, y2="upper:Q", color=run_colour(runs), detail="run:N", tooltip=alt.value(None)
+    )
+    return [chart]
 
 
 def _floors(floor: float, pit: float) -> alt.Chart:

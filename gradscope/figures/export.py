@@ -1,4 +1,4 @@
-"""Figures to take away: as PNG, as SVG, and the numbers that they are drawn from."""
+"""Figures to take away: as PNG, as SVG, and the numbers that they are drawn from, as a table or as Parquet."""
 
 import io
 from collections.abc import Mapping
@@ -11,6 +11,9 @@ from gradscope.figures.style import Figure
 
 WIDTH = 860
 """In pixels; on a page a figure takes what there is."""
+
+_MIXED = {"mixed", "mixed-integer"}
+"""What pandas calls a column of several types, or of lists."""
 
 _ON_PAPER = {"background": "white", "font": "sans-serif"}
 
@@ -35,6 +38,14 @@ def numbers(figure: Figure | alt.FacetChart) -> pd.DataFrame:
     tables = [part.data for part in parts if isinstance(part.data, pd.DataFrame)]
     largest = max(tables, key=lambda table: table.size, default=pd.DataFrame())
     return largest.dropna(axis="columns", how="all")
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    """The table in columns, each with a type of its own; what holds values of several types becomes text."""
+    file = io.BytesIO()
+    mixed = {name: str for name, column in table.items() if pd.api.types.infer_dtype(column, skipna=True) in _MIXED}
+    table.astype(mixed).to_parquet(file, index=False)
+    return file.getvalue()
 
 
 def _on_paper(figure: Figure | alt.FacetChart) -> Figure | alt.FacetChart:

@@ -158,7 +158,7 @@ def histogram_lines(
     chart: alt.Chart = mark.encode(
         x=x, y=_share_axis("share:Q"), color=run_colour(runs), strokeDash=run_dash(runs), tooltip=_tooltip("label:N")
     )
-    return finished(chart, title, height)
+    return finished(chart, title, height, columns=5 if height >= HEIGHT else 3)
 
 
 def _lines(counts: Mapping[int, Counts]) -> pd.DataFrame:

@@ -44,7 +44,8 @@ def learning_curve(
     A value that is not finite is a red cross where the curve was last seen.
 
     Args:
-        metrics: `gradscope.analysis.curves.smoothed` of `gradscope.store.read.metrics`.
+        metrics: `gradscope.analysis.curves.smoothed` of `gradscope.store.read.metrics`; of
+            `gradscope.analysis.pooling.pooled_curves` the deviation of a group is drawn as a pale band.
         runs: the runs to draw.
         what: the quantity, as `gradscope.analysis.quantities` tells it by a curve's name.
         against: `step`, `epoch` or `seconds`.
@@ -59,6 +60,7 @@ def learning_curve(
     rows["seen"] = rows.groupby(["run", "name"])["value"].ffill().fillna(0.0)
     axis = _axis(what, rows)
     parts = [
+        *_spread(rows, runs, against, axis),
         _raw(rows, runs, against, axis),
         _smooth(rows, runs, against, axis),
         _validation(rows, runs, against, axis),
@@ -122,6 +124,22 @@ def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: a
         detail=["run:N", "name:N"],
     )
     return chart
+
+
+def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> list[alt.Chart]:
+    if "low" not in rows or rows["low"].isna().all():
+        return []
+    pooled = _slim(rows).assign(low=rows["low"], high=rows["high"]).dropna(subset=["low", "high"])
+    area = alt.Chart(pooled).mark_area(opacity=0.15)
+    chart: alt.Chart = area.encode(
+        x=_x(against),
+        y=_y("low", axis),
+        y2="high:Q",
+        color=run_colour(runs),
+        detail=["run:N", "name:N"],
+        tooltip=alt.value(None),
+    )
+    return [chart]
 
 
 def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:

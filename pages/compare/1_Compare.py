@@ -1,90 +1,314 @@
 """What is different, and what did it change?"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from gradscope.analysis import decay
+from gradscope.analysis import comparison
+from gradscope.analysis.comparison import Align
 from gradscope.analysis.curves import smoothed
-from gradscope.analysis.labels import with_short_names
-from gradscope.analysis.life import seconds_taken
+from gradscope.analysis.distances import median_log2, wasserstein_decades
+from gradscope.analysis.pooling import members, name_of_group, pooled_counts, pooled_curves, pooled_profile
 from gradscope.analysis.quantities import of_quantity
+from gradscope.analysis.robustness import same_settings
 from gradscope.analysis.settings import differing, side_by_side
-from gradscope.analysis.wording import UNKNOWN, duration, percent, plain, significant
+from gradscope.analysis.wording import UNKNOWN, count, duration, significant
+from gradscope.exchange.html_report import Drawing, Part, Table, Words, html_report
+from gradscope.figures.comparison import decay_difference
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_lines
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
 from gradscope.records import Kind, Run
 from pages.frame import address, choice, kinds, show, source
+from pages.frame.chips import chip
+from pages.frame.downloads import Drawn
 
 HOW = """
-Above, the newest gradient of every layer and the accuracy, validation dashed: a run whose line on the left falls
-towards the input usually lags on the right. The table lists the settings in which the runs differ, and what came of it.
-Below, the same layer of every run: a histogram further to the left has smaller values, by a factor of two a unit.
+Above, every layer's newest value and the accuracy, validation dashed: a run whose line on the left falls towards the
+input usually lags on the right. **Runs of the same settings and other seeds are one line**: the geometric mean with its
+least and greatest on the left, the mean with its standard deviation on the right; in the table mean, standard deviation
+and Student's 95 % interval over the seeds. Below, the same layers subtracted: at 1 a run's value is ten times that of
+the one it is compared with, at 0 equal; healthy runs run flat. And one layer's magnitudes in every run: the distance in
+decades says how far, on the whole, its values have to be moved to become the other's.
 """
+ALIGNED = {"relative depth": "depth", "layer index": "layer"}
+HEIGHT = 270
 
 
-def results(runs: list[Run], profile: pd.DataFrame) -> dict[int, dict[str, str]]:
-    """What came of each run, as texts."""
-    now = datetime.now(UTC)
-    found, named = {}, with_short_names(profile)
-    for run in runs:
-        own = named[named["run"] == run.id]
-        seen = decay.of_profile(own) if len(own) else None
-        found[run.id] = {
-            "status": choice.status_text(run),
-            "best validation accuracy": percent(run.results.best_val_accuracy),
-            "test accuracy": percent(run.results.test_accuracy),
-            "gradient a layer": f"\N{MULTIPLICATION SIGN}{significant(seen.factor)}" if seen else UNKNOWN,
-            "gradient": seen.verdict if seen else UNKNOWN,
-            "parameters": significant(run.n_parameters),
-            "time at work": duration(seconds_taken(run, now)),
-        }
-    return found
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is compared, and how: choices of the row above the figures."""
+
+    runs: list[Run]
+    groups: dict[int, int]
+    looks: dict[int, RunStyle]
+    """Of the groups."""
+    kind: Kind
+    align: Align
+    step: int | None
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether depth is a share of the whole."""
+        return self.align == "depth"
 
 
-def table(runs: list[Run], profile: pd.DataFrame, looks: Mapping[int, RunStyle]) -> pd.DataFrame:
-    """Results first, then settings; a column a run."""
+def view_of(runs: list[Run]) -> View:
+    """The row above the figures."""
+    known = same_settings({run.id: run.config for run in runs})
     with st.container(horizontal=True, vertical_alignment="center"):
-        hide = st.toggle("Hide equal settings", value=True, key="hide", bind="query-params")
-    settings = side_by_side({run.id: run.config for run in runs})
-    settings = differing(settings) if hide else settings
-    outcome = pd.DataFrame(results(runs, profile))
-    whole = pd.concat([outcome, settings]).rename(columns={run.id: looks[run.id].label for run in runs})
-    shown = whole.rename_axis("setting or result").reset_index()
-    st.dataframe(shown, hide_index=True, key="compare_table", height="content" if len(shown) <= 15 else 520)
-    if hide and settings.empty and len(runs) > 1:
-        st.caption("These runs have the same settings.")
+        kind = kinds.choose("values")
+        aligned = _align()
+        pool = _pool(len(set(known.values())) < len(runs))
+        step = _step(runs)
+    groups = known if pool else {run.id: run.id for run in runs}
+    return View(runs=runs, groups=groups, looks=_looks(runs, groups), kind=kind, align=aligned, step=step)
+
+
+def _align() -> Align:
+    options = list(ALIGNED)
+    address.seed("align", options, options[0])
+    found = st.segmented_control(
+        "Layers side by side by",
+        options,
+        key="align",
+        default=options[0],
+        required=True,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return ALIGNED[str(found or options[0])]  # type: ignore[return-value]  # the values are the two
+
+
+def _pool(any_seeds: bool) -> bool:
+    return st.toggle(
+        "Pool seeds",
+        value=True,
+        key="pool_seeds",
+        bind="query-params",
+        disabled=not any_seeds,
+        help="Runs that differ in their seed alone are one line and one row"
+        + ("" if any_seeds else "; of the runs shown no two are such"),
+    )
+
+
+def _looks(runs: list[Run], groups: Mapping[int, int]) -> dict[int, RunStyle]:
+    looks, names = choice.look(runs), {run.id: run.name for run in runs}
+    pooled = {group: len(own) for group, own in members(groups).items()}
+    return {
+        group: looks[group] if n == 1 else replace(looks[group], label=name_of_group(names[group], n))
+        for group, n in pooled.items()
+    }
+
+
+def _step(runs: list[Run]) -> int | None:
+    steps = source.steps(store, runs, 100)
+    if len(steps) < 2:
+        return None
+    address.seed_step("compared_at", steps)
+    found = st.select_slider(
+        "Step",
+        steps,
+        value=steps[-1],
+        format_func=lambda step: f"step {count(step)}",
+        key="compared_at",
+        bind="query-params",
+        label_visibility="collapsed",
+        width=220,
+    )
+    return None if found == steps[-1] else int(found)
+
+
+def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
+    """A row a group, with numbers to sort by."""
+    found = comparison.outcomes(view.runs, view.groups, gradient, datetime.now(UTC))
+    of = {run.id: run for run in view.runs}
+    states = [", ".join(dict.fromkeys(choice.status_text(of[i]) for i in ids)) for ids in found["runs"]]
+    looks = [view.looks[group] for group in found["group"]]
+    shown = {
+        "": [chip(look) for look in looks],
+        "run": [look.label for look in looks],
+        "n": found["n"],
+        "status": states,
+        "test": 100 * found["test_accuracy"],
+        "± test": 100 * found["test_deviation"],
+        "from": 100 * found["test_low"],
+        "to": 100 * found["test_high"],
+        "best val.": 100 * found["val_accuracy"],
+        "± val.": 100 * found["val_deviation"],
+        "a layer": found["factor"],
+        "gradient": found["verdict"],
+        "time at work": [duration(seconds) for seconds in found["seconds"]],
+        "images/s": found["samples_per_second"],
+        "parameters": found["parameters"],
+        "multiply-adds": found["macs"],
+        "recording": 100 * found["recording"],
+    }
+    return pd.DataFrame(shown)
+
+
+def draw_results(shown: pd.DataFrame) -> None:
+    """The table of results; columns that nothing is known of are left out."""
+    column = st.column_config
+    share, half = column.NumberColumn(format="%.1f %%"), column.NumberColumn(format="± %.1f")
+    looks = {
+        "": column.ImageColumn(width=46),
+        "test": column.NumberColumn("test acc.", format="%.1f %%", help="Test accuracy, mean over the seeds"),
+        "± test": column.NumberColumn("±", format="± %.1f", help="Standard deviation over the seeds"),
+        "from": column.NumberColumn(format="%.1f %%", help="Student's 95 % interval of the mean over the seeds"),
+        "to": share,
+        "best val.": column.NumberColumn(format="%.1f %%", help="Best validation accuracy, mean over the seeds"),
+        "± val.": half,
+        "a layer": column.NumberColumn(
+            format="\N{MULTIPLICATION SIGN} %.3g",
+            help="By what the gradient's RMS is multiplied at each layer towards the input",
+        ),
+        "images/s": column.NumberColumn(format="%.0f"),
+        "parameters": column.NumberColumn(format="compact"),
+        "multiply-adds": column.NumberColumn(
+            format="scientific",
+            help="Of the convolutions and dense layers in the training so far: three forward passes a picture",
+        ),
+        "recording": column.NumberColumn(format="%.1f %%", help="Share of the time that recording took"),
+    }
+    known = [name for name in shown if shown[name].notna().any()]
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_order=known,
+        column_config=looks,
+        key="results",
+        width="stretch",
+        placeholder=UNKNOWN,
+    )
+
+
+def settings(view: View) -> pd.DataFrame:
+    """A row a setting, a column a group; those that are equal hidden on demand."""
+    hide = st.toggle("Hide equal settings", value=True, key="hide", bind="query-params")
+    configs = {run.id: run.config for run in view.runs if run.id in view.looks}
+    whole = side_by_side(configs)
+    found = differing(whole) if hide else whole
+    if found.empty:
+        st.caption("These runs have the same settings." if len(configs) > 1 else "One kind of run has no differences.")
+    shown = found.rename(columns={group: look.label for group, look in view.looks.items()}).reset_index()
+    if len(shown):
+        height = "content" if len(shown) <= 12 else 420
+        st.dataframe(shown, hide_index=True, key="compare_settings", height=height, width="stretch")
     return shown
 
 
-def same_layer(runs: list[Run], looks: Mapping[int, RunStyle]) -> None:
-    """The histograms of one layer of every run."""
-    layers = source.layers(store, runs)
-    names = list(dict.fromkeys(layers["name"]))
+def overlaid(view: View, profile: pd.DataFrame) -> tuple[Drawn, Drawn]:
+    """Every layer of every group, and their accuracy."""
+    title = f"{view.kind.value.capitalize()} against depth"
+    decay = gradient_decay(profile, view.looks, kind=view.kind, relative=view.is_relative, height=HEIGHT, title=title)
+    names = tuple(of_quantity("accuracy", source.metric_names(store, view.runs)))
+    curves = pooled_curves(source.metrics(store, view.runs, names, 200), view.groups)
+    return decay, learning_curve(smoothed(curves, 0.0), view.looks, what="accuracy", height=HEIGHT)
+
+
+def subtracted(view: View, profile: pd.DataFrame, reference: int) -> Drawn:
+    """The same layers less those of one group."""
+    others = {group: look for group, look in view.looks.items() if group != reference}
+    return decay_difference(
+        comparison.decay_difference(profile, reference, view.align),
+        others,
+        view.looks[reference].label,
+        kind=view.kind.value,
+        relative=view.is_relative,
+        height=HEIGHT,
+    )
+
+
+def choose_reference(view: View) -> int:
+    """The group that the others are compared with."""
+    options = list(view.looks)
+
+    def text(group: int) -> str:
+        return f"{group} {view.looks[group].label}"
+
+    address.seed("less", options, options[0], text)
+    found = st.selectbox(
+        "Compared with",
+        options,
+        key="less",
+        bind="query-params",
+        format_func=text,
+        help="Its curve is subtracted from the others', and distances of magnitudes are from it",
+    )
+    return int(found)
+
+
+def choose_layer(view: View) -> str | None:
+    """One layer, by its name; None where nothing was recorded."""
+    names = list(dict.fromkeys(source.layers(store, view.runs)["name"]))
     if not names:
-        return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        address.seed("layer_name", names, names[0])
-        name = st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260)
-        chosen_kind = kinds.choose("values")
-    counts = {}
-    for run in runs:
+        return None
+    address.seed("layer_name", names, names[0])
+    return str(st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260))
+
+
+def counts_of(view: View, name: str) -> dict[int, np.ndarray]:
+    """The layer's histogram in each group, at the step or the one before it."""
+    layers, found = source.layers(store, view.runs), {}
+    for run in view.runs:
         at = layers.loc[(layers["run"] == run.id) & (layers["name"] == name), "layer"]
         if len(at):
-            steps, found = source.histograms(store, run, int(at.iloc[0]), chosen_kind)
-            counts[run.id] = found[-1] if len(steps) else np.zeros(0, dtype=np.int64)
-    figure = histogram_lines(
-        {run: c for run, c in counts.items() if c.any()}, looks, what=chosen_kind.value, height=280
-    )
-    show.chart(figure, "same_layer", f"magnitudes of {name} in {len(counts)} runs")
-    lacking = [looks[run.id].label for run in runs if run.id not in counts or not counts[run.id].any()]
-    if lacking:
-        st.caption(f"Without such a layer, or with nothing in it but zeros: {plain(', '.join(lacking))}.")
+            steps, counts = source.histograms(store, run, int(at.iloc[0]), view.kind)
+            before = counts if view.step is None else counts[steps <= view.step]
+            if len(before) and before[-1].any():
+                found[run.id] = before[-1]
+    return pooled_counts(found, view.groups)
+
+
+def distances(view: View, counts: Mapping[int, np.ndarray], reference: int) -> pd.DataFrame:
+    """How far each group's magnitudes are from the reference's."""
+    base, label = counts.get(reference), view.looks[reference].label
+    rows = [
+        {
+            "": chip(view.looks[group]),
+            "run": view.looks[group].label,
+            "values": count(int(own.sum())),
+            "median magnitude": significant(2.0 ** median_log2(own)),
+            f"decades from {label}": UNKNOWN if base is None else f"{wasserstein_decades(base, own):.2f}",
+        }
+        for group, own in counts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def report(view: View, drawn: list[Drawn], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Everything that is shown, as one file."""
+    of_runs = [
+        {
+            "run": choice.text_of(run),
+            "seed": run.provenance.seed,
+            "started": f"{run.started:%Y-%m-%d %H:%M} UTC" if run.started else UNKNOWN,
+            "device": run.provenance.device or UNKNOWN,
+            "commit": (run.provenance.git_commit or UNKNOWN)[:10],
+            "versions": ", ".join(f"{k} {v}" for k, v in run.provenance.versions.items()),
+        }
+        for run in view.runs
+    ]
+    at = "the newest recorded step" if view.step is None else f"step {count(view.step)}"
+    written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    words = f"Written {written} from {store.shown}. Layers at {at}; seeds pooled where several runs share all settings."
+    parts: list[Part] = [Words(text=words), Words(text=" ".join(HOW.replace("**", "").split()))]
+    parts += [Drawing(figure=figure) for figure in drawn]
+    parts += [Table(title=title, frame=_readable(frame)) for title, frame in tables.items() if len(frame)]
+    parts.append(Table(title="Runs", frame=pd.DataFrame(of_runs)))
+    return html_report("Comparison of " + ", ".join(look.label for look in view.looks.values()), parts)
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as text, without the pictures of lines."""
+    kept = frame.drop(columns=[""], errors="ignore").dropna(axis="columns", how="all")
+    return kept.map(lambda value: significant(value) if isinstance(value, float) else value)
 
 
 store = source.the_store()
@@ -92,23 +316,55 @@ show.header("Compare", __doc__)
 runs_shown = show.runs_or_next_step(store, "comparison")
 
 
+def apart(view: View, profile: pd.DataFrame) -> tuple[list[Drawn], pd.DataFrame]:
+    """What is subtracted, and one layer's magnitudes: the figures drawn, and the distances."""
+    left, right = st.columns(2)
+    with left:
+        reference = choose_reference(view)
+        figure = subtracted(view, profile, reference)
+        if len(view.looks) > 1:
+            show.chart(figure, "difference", f"decades of {view.kind} above {view.looks[reference].label}")
+        else:
+            st.caption("With a second kind of run, chosen at the left, the difference of the two stands here.")
+    with right:
+        name = choose_layer(view)
+        counts = counts_of(view, name) if name else {}
+        magnitudes = histogram_lines(counts, view.looks, what=f"{view.kind.value} of {name}", height=HEIGHT)
+        if name:
+            show.chart(magnitudes, "same_layer", f"magnitudes of {name} in {len(view.looks)} runs")
+    far = distances(view, counts, reference)
+    if len(far):
+        look = {"": st.column_config.ImageColumn(width=46)}
+        st.dataframe(far, hide_index=True, key="distances", column_config=look, width="stretch")
+    return [figure, magnitudes], far
+
+
 def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     show.live_badge(runs)
-    looks = choice.look(runs)
-    profile = source.profile(store, runs, Kind.GRADIENT)
+    view = view_of(runs)
+    profile = pooled_profile(source.profile(store, runs, view.kind, view.step), view.groups)
+    decay, accuracy = overlaid(view, profile)
     left, right = st.columns(2)
     with left:
-        figure = gradient_decay(profile, looks, relative=True, height=270, title="Gradient against depth")
-        show.chart(figure, "compare_decay", "gradient RMS against relative depth")
+        show.chart(decay, "compare_decay", f"{view.kind} RMS against depth of {len(view.looks)} runs")
     with right:
-        names = tuple(of_quantity("accuracy", source.metric_names(store, runs)))
-        metrics = source.metrics(store, runs, names, 200)
-        curve = learning_curve(smoothed(metrics, 0.0), looks, what="accuracy", height=270)
-        show.chart(curve, "compare_accuracy", "accuracy against step")
-    shown = table(runs, profile, looks)
-    same_layer(runs, looks)
-    show.how_to_read(HOW, shown, "compare")
+        show.chart(accuracy, "compare_accuracy", "accuracy against step")
+    outcome = results(view, source.profile(store, runs, Kind.GRADIENT, view.step))
+    draw_results(outcome)
+    tables = {"Results": outcome, "Settings": settings(view)}
+    figures, tables["Magnitudes"] = apart(view, profile)
+    st.download_button(
+        "Report as one HTML file",
+        lambda: report(view, [decay, accuracy, *figures], tables),
+        "comparison.html",
+        "text/html",
+        key="report",
+        icon=":material/description:",
+        on_click="ignore",
+        help="Everything shown here with its numbers; the figures answer the pointer without a network",
+    )
+    show.how_to_read(HOW, outcome.drop(columns=[""]), "compare")
 
 
 show.live(store, draw)

@@ -1,4 +1,4 @@
-"""Each figure of a page to take away: as a picture, as a drawing, as numbers."""
+"""Each figure of a page to take away: as a picture, as a drawing, as numbers in rows or in columns."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,7 +13,12 @@ Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 Ways = Mapping[str, Callable[[], str | bytes]]
 
 _DRAWN = "figures_drawn"
-_TYPES = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
+_TYPES = {
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 def begin() -> None:
@@ -32,7 +37,7 @@ def offer(table: pd.DataFrame, file: str) -> None:
     if not place.open:
         return
     with place:
-        _row(file, "Table of this page", {"csv": lambda: table.to_csv(index=False)})
+        _row(file, "Table of this page", _numbers(lambda: table))
         for key, make in st.session_state.get(_DRAWN, {}).items():
             figure = make()
             _row(key, _title(figure), _ways(figure))
@@ -42,8 +47,12 @@ def _ways(figure: Drawn) -> Ways:
     return {
         "png": lambda: export.as_png(figure),
         "svg": lambda: export.as_svg(figure),
-        "csv": lambda: export.numbers(figure).to_csv(index=False),
+        **_numbers(lambda: export.numbers(figure)),
     }
+
+
+def _numbers(table: Callable[[], pd.DataFrame]) -> Ways:
+    return {"csv": lambda: table().to_csv(index=False), "parquet": lambda: export.as_parquet(table())}
 
 
 def _title(figure: Drawn) -> str:

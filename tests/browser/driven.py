@@ -154,10 +154,10 @@ def tables(page: Page) -> Locator:
     return page.get_by_test_id("stDataFrame").locator("table[role=grid]")
 
 
-def rows(page: Page) -> list[dict[str, str]]:
-    """What the first table shows, a row by column name; nothing while it is not there."""
+def rows(page: Page, table: int = 0) -> list[dict[str, str]]:
+    """What the first table shows, or another one, a row by column name; nothing while it is not there."""
     cells = "all => all.map(row => [...row.children].map(cell => cell.textContent))"
-    lines = tables(page).first.locator("tr").evaluate_all(cells)
+    lines = tables(page).nth(table).locator("tr").evaluate_all(cells)
     return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]]
 
 

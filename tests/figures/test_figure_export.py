@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gradscope.figures.decay import gradient_decay
-from gradscope.figures.export import as_png, as_svg, numbers
+from gradscope.figures.export import as_parquet, as_png, as_svg, numbers
 from gradscope.figures.style import Figure, empty, styles
 
 
@@ -32,3 +32,18 @@ def test_a_drawing_is_svg_with_its_words_as_text(figure: Figure) -> None:
 def test_the_numbers_are_those_of_the_largest_layer(figure: Figure) -> None:
     assert numbers(figure)["rms"].tolist() == [1e-4, 1e-2]
     assert numbers(empty("nothing"))["text"].tolist() == ["nothing recorded"]
+
+
+def test_the_numbers_keep_their_types_as_parquet(figure: Figure) -> None:
+    there = numbers(figure)
+    back = pd.read_parquet(io.BytesIO(as_parquet(there)))
+    pd.testing.assert_frame_equal(back, there.reset_index(drop=True), check_dtype=False)
+    assert back["rms"].dtype == "float64"
+
+
+def test_a_column_of_several_types_is_written_as_text() -> None:
+    mixed = pd.DataFrame({"value": [1, "two", None], "runs": [(1, 2), (3,), ()], "n": [1, 2, 3]})
+    back = pd.read_parquet(io.BytesIO(as_parquet(mixed)))
+    assert back["value"].tolist()[:2] == ["1", "two"]
+    assert back["runs"].tolist()[0] == "(1, 2)"
+    assert back["n"].tolist() == [1, 2, 3]

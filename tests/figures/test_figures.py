@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from gradscope import histogram
+from gradscope.analysis.comparison import decay_difference as decay_of_two
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.robustness import CURVE_COLUMNS
 from gradscope.figures.amplification import amplification, raw_and_treated
+from gradscope.figures.comparison import decay_difference
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_bars, histogram_lines, histogram_map
 from gradscope.figures.layer_map import layer_map
@@ -95,6 +97,9 @@ ROBUST = pd.DataFrame(
 )
 PUBLISHED = pd.DataFrame({"run": [1], "level": [0.0], "accuracy": [0.826], "what": ["a paper: model 1"]})
 
+POOLED = HEALTHY.assign(low=[0.0, 5e-4, 5e-3, np.nan, np.nan, np.nan], high=[2e-4, 2e-3, 2e-2, np.nan, np.nan, np.nan])
+DIFFERENCE = decay_of_two(HEALTHY, reference=1)
+
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "decay": lambda: gradient_decay(HEALTHY, RUNS),
     "decay_relative_signal": lambda: gradient_decay(HEALTHY, RUNS, kind=Kind.SIGNAL, relative=True, span=(-6, 0)),
@@ -129,6 +134,13 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
         ROBUST, RUNS, "gaussian_noise", family="noise", measure="relative", ends=span(ROBUST, "relative")
     ),
     "robustness_empty": lambda: robustness_curves(ROBUST.head(0), RUNS, "gaussian_noise", family="noise"),
+    "decay_pooled": lambda: gradient_decay(POOLED, RUNS),
+    "accuracy_pooled": lambda: learning_curve(
+        METRICS.assign(low=METRICS["value"] - 0.1, high=METRICS["value"] + 0.1), RUNS, what="accuracy"
+    ),
+    "decay_difference": lambda: decay_difference(DIFFERENCE, RUNS, "sigmoid"),
+    "decay_difference_by_layer": lambda: decay_difference(DIFFERENCE, RUNS, "sigmoid", kind="signal", relative=False),
+    "decay_difference_empty": lambda: decay_difference(DIFFERENCE.head(0), RUNS, "sigmoid"),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 
@@ -271,3 +283,16 @@ def test_classes_are_rows_in_their_order_with_a_panel_a_run_and_blank_where_unkn
     assert found["spec"]["encoding"]["y"]["sort"] == ["dog", "cat"]
     assert found["spec"]["encoding"]["color"]["scale"] == {"domain": [0, 1], "scheme": "viridis"}
     assert [row["accuracy"] for row in next(iter(found["datasets"].values()))] == [0.25, None] * 2
+
+
+def test_an_axis_of_differences_holds_zero_and_a_decade_to_both_sides() -> None:
+    y = decay_difference(DIFFERENCE, RUNS, "sigmoid").to_dict()["layer"][1]["encoding"]["y"]
+    assert y["scale"]["domain"] == [-1.0, pytest.approx(2 * 1.05)]
+
+
+def test_the_band_of_a_pooled_run_ends_at_the_axis() -> None:
+    spec = gradient_decay(POOLED, RUNS).to_dict()
+    bands = [layer for layer in spec["layer"] if layer["mark"]["type"] == "area"]
+    rows = spec["datasets"][bands[0]["data"]["name"]]
+    assert [(row["run"], round(row["at"], 2)) for row in rows] == [(1, -4.0), (1, -3.3), (1, -2.3)]
+    assert not [layer for layer in gradient_decay(HEALTHY, RUNS).to_dict()["layer"] if layer["mark"]["type"] == "area"]
