@@ -117,3 +117,26 @@ def pooled_counts(counts: Mapping[int, NDArray[np.int64]], groups: Mapping[int, 
     for run, own in counts.items():
         found[groups[run]] = found[groups[run]] + own if groups[run] in found else own.copy()
     return found
+
+
+def pooled_shares(shares: pd.DataFrame, groups: Mapping[int, int]) -> pd.DataFrame:
+    """The mean share of each term of the loss in every layer's gradient, a row a group, layer and term.
+
+    Args:
+        shares: `gradscope.store.read_terms.term_gradients` of the runs.
+        groups: the group of each run.
+
+    Returns:
+        The same columns; run: the group; step: the latest; share: the mean of those known; rms: the geometric mean.
+    """
+    rows = shares[shares["run"].isin(list(groups))]
+    rows = rows.assign(group=rows["run"].map(dict(groups)))
+    by = rows.groupby(["group", "layer", "term"], sort=False)
+    found = by.agg(
+        name=("name", "first"),
+        depth=("depth", "first"),
+        step=("step", "max"),
+        share=("share", "mean"),
+        rms=("rms", geometric_mean),
+    )
+    return found.reset_index().rename(columns={"group": "run"})[list(shares.columns)]

@@ -12,7 +12,14 @@ from gradscope.analysis import comparison
 from gradscope.analysis.comparison import Align
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.distances import median_log2, wasserstein_decades
-from gradscope.analysis.pooling import members, name_of_group, pooled_counts, pooled_curves, pooled_profile
+from gradscope.analysis.pooling import (
+    members,
+    name_of_group,
+    pooled_counts,
+    pooled_curves,
+    pooled_profile,
+    pooled_shares,
+)
 from gradscope.analysis.quantities import of_quantity
 from gradscope.analysis.robustness import same_settings
 from gradscope.analysis.settings import differing, side_by_side
@@ -23,6 +30,7 @@ from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_lines
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
+from gradscope.figures.terms import term_shares
 from gradscope.records import Kind, Run
 from pages.frame import address, choice, kinds, show, source
 from pages.frame.chips import chip
@@ -339,6 +347,17 @@ def apart(view: View, profile: pd.DataFrame) -> tuple[list[Drawn], pd.DataFrame]
     return [figure, magnitudes], far
 
 
+def causes(view: View) -> list[Drawn]:
+    """Which term of the loss, or which exit, each layer learns from; nothing where no run's loss has several."""
+    shares = source.term_gradients(store, view.runs, view.step)
+    if shares.empty:
+        return []
+    figure = term_shares(pooled_shares(shares, view.groups), view.looks)
+    show.chart(figure, "causes", "share of each term of the loss in the gradient, over depth")
+    st.caption("The shares of a layer add up to 100 %; a term below zero pulls against the others there.")
+    return [figure]
+
+
 def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     show.live_badge(runs)
@@ -354,6 +373,7 @@ def draw(runs: list[Run]) -> None:
     draw_results(outcome)
     tables = {"Results": outcome, "Settings": settings(view)}
     figures, tables["Magnitudes"] = apart(view, profile)
+    figures += causes(view)
     st.download_button(
         "Report as one HTML file",
         lambda: report(view, [decay, accuracy, *figures], tables),

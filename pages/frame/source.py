@@ -13,7 +13,7 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import StoreDamaged, StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
-from gradscope.store import Store, open_store, read, read_metrics, read_robustness
+from gradscope.store import Store, open_store, read, read_metrics, read_robustness, read_terms
 
 if TYPE_CHECKING:
     from gradscope.analysis.findings import Tables
@@ -113,6 +113,11 @@ def update_ratio(store: Store, run: Run, layer: int) -> pd.DataFrame:
 def gains(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
     """See gradscope.store.read.gains."""
     return _cached(read.gains, store, "gains", _key(store, runs), _ids(runs), step)
+
+
+def term_gradients(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
+    """See gradscope.store.read_terms.term_gradients."""
+    return _cached(read_terms.term_gradients, store, "term_gradients", _key(store, runs), _ids(runs), step)
 
 
 def histograms(store: Store, run: Run, layer: int, kind: Kind) -> Any:  # Any: cached pair of arrays

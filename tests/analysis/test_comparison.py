@@ -12,10 +12,11 @@ from gradscope import histogram
 from gradscope.analysis.comparison import decay_difference, outcomes, training_macs
 from gradscope.analysis.distances import median_log2, wasserstein_decades
 from gradscope.analysis.intervals import of_mean
-from gradscope.analysis.pooling import pooled_counts, pooled_curves, pooled_profile
+from gradscope.analysis.pooling import pooled_counts, pooled_curves, pooled_profile, pooled_shares
 from gradscope.config import Mlp, RunConfig, Train
 from gradscope.records import Progress, Provenance, Results, Run, Status
 from gradscope.store.read import METRIC_COLUMNS, STATS_COLUMNS
+from gradscope.store.read_terms import TERM_COLUMNS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = START + timedelta(hours=1)
@@ -157,3 +158,10 @@ def test_ten_times_larger_is_a_decade_apart() -> None:
     assert apart == pytest.approx(1.0, abs=0.01)
     assert median_log2(histogram.count(8 * values)) - median_log2(histogram.count(values)) == pytest.approx(3.0)
     assert math.isnan(median_log2(histogram.count(np.zeros(3))))
+
+
+def test_shares_of_terms_are_averaged_over_seeds() -> None:
+    rows = [(r, 5, 0, "fc0", 0.0, term, share, 0.1) for r, own in ((1, 0.2), (2, 0.4)) for term, share in (
+        ("label", own), ("hint", 1 - own))]  # fmt: skip
+    pooled = pooled_shares(pd.DataFrame(rows, columns=TERM_COLUMNS), {1: 1, 2: 1})
+    assert pooled[["run", "term", "share"]].to_numpy().tolist() == [[1, "label", pytest.approx(0.3)], [1, "hint", 0.7]]

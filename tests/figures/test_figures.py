@@ -26,6 +26,7 @@ from gradscope.figures.papers import reproduction
 from gradscope.figures.pseudo_norm import layer_gains, layer_shares, map_cells, scale_map
 from gradscope.figures.robustness import class_map, robustness_curves, small_multiples, span
 from gradscope.figures.style import styles
+from gradscope.figures.terms import term_shares
 from gradscope.records import Kind
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -98,6 +99,14 @@ ROBUST = pd.DataFrame(
 PUBLISHED = pd.DataFrame({"run": [1], "level": [0.0], "accuracy": [0.826], "what": ["a paper: model 1"]})
 
 POOLED = HEALTHY.assign(low=[0.0, 5e-4, 5e-3, np.nan, np.nan, np.nan], high=[2e-4, 2e-3, 2e-2, np.nan, np.nan, np.nan])
+SHARES = pd.DataFrame(
+    [
+        (1, 5, layer, f"fc{layer}", float(layer), term, share, 0.1)
+        for layer in (0, 1)
+        for term, share in (("label", 4.0 - 3 * layer), ("hint", -3.0 + 3 * layer))
+    ],
+    columns=["run", "step", "layer", "name", "depth", "term", "share", "rms"],
+)
 DIFFERENCE = decay_of_two(HEALTHY, reference=1)
 
 FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
@@ -141,6 +150,8 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "decay_difference": lambda: decay_difference(DIFFERENCE, RUNS, "sigmoid"),
     "decay_difference_by_layer": lambda: decay_difference(DIFFERENCE, RUNS, "sigmoid", kind="signal", relative=False),
     "decay_difference_empty": lambda: decay_difference(DIFFERENCE.head(0), RUNS, "sigmoid"),
+    "term_shares": lambda: term_shares(SHARES, RUNS),
+    "term_shares_empty": lambda: term_shares(SHARES.head(0), RUNS),
     "lost_values_empty": lambda: lost_values(NOTHING),
 }
 
@@ -177,7 +188,9 @@ def test_the_figure_is_as_it_was_agreed(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in FIGURES if not n.endswith("_empty")])
 def test_every_axis_has_a_title_and_every_figure_a_tooltip(name: str) -> None:
     text = json.dumps(specification(FIGURES[name]()))
-    layers = FIGURES[name]().to_dict().get("layer") or [FIGURES[name]().to_dict()]
+    whole = FIGURES[name]().to_dict()
+    unit = whole.get("spec", whole)
+    layers = unit.get("layer") or [unit]
     axes = [e["axis"] for layer in layers for k, e in layer["encoding"].items() if k in {"x", "y"} and "axis" in e]
     assert axes
     assert all(axis["title"] for axis in axes)
@@ -296,3 +309,9 @@ def test_the_band_of_a_pooled_run_ends_at_the_axis() -> None:
     rows = spec["datasets"][bands[0]["data"]["name"]]
     assert [(row["run"], round(row["at"], 2)) for row in rows] == [(1, -4.0), (1, -3.3), (1, -2.3)]
     assert not [layer for layer in gradient_decay(HEALTHY, RUNS).to_dict()["layer"] if layer["mark"]["type"] == "area"]
+
+
+def test_a_share_beyond_the_edge_is_drawn_at_it_and_told_as_it_is() -> None:
+    spec = term_shares(SHARES, RUNS).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert [(row["at"], row["share"]) for row in rows] == [(1.5, 4.0), (-1.5, -3.0), (1.0, 1.0), (0.0, 0.0)]

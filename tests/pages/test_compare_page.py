@@ -7,7 +7,7 @@ import pytest
 from stores import STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
-from gradscope.records import Results
+from gradscope.records import Batch, Results, TermGradient
 from gradscope.store import Store, write
 
 Page = Callable[..., AppTest]
@@ -83,6 +83,14 @@ def test_one_layer_s_magnitudes_are_so_many_decades_apart(store: Store, page: Pa
     apart = table(test, "distances")
     assert apart["decades from factor 1.0"].tolist()[0] == "0.00"
     assert float(apart["decades from factor 1.0"].tolist()[1]) == pytest.approx(1.0, abs=0.15)
+
+
+def test_terms_of_the_loss_are_drawn_where_a_run_has_several(seeds: Store, page: Page) -> None:
+    terms = (("label", 0.75), ("distillation", 0.25))
+    rows = [TermGradient(step=10, layer=i, term=t, share=s, rms=0.1) for i in range(3) for t, s in terms]
+    write.append(seeds, 3, Batch(term_gradients=tuple(rows)))
+    test = page("Compare")
+    assert titles(test)[-1] == "Share of each term of the loss in the gradient"
 
 
 def test_a_report_is_offered(seeds: Store, page: Page) -> None:
