@@ -45,6 +45,11 @@ def supervisor_log(store: str) -> Path:
     return runs_folder(store) / "supervisor.log"
 
 
+def workbench_log(store: str) -> Path:
+    """What the process that computes for pages printed."""
+    return runs_folder(store) / "workbench.log"
+
+
 def data_folder() -> Path:
     """Where downloaded data sets are kept: `GRADSCOPE_DATA`, else `data/` here."""
     return Path(os.environ.get(DATA_VARIABLE) or "data").absolute()
@@ -87,6 +92,11 @@ class RunPaths(ProcessPaths):
     def predictions(self, fingerprint: str) -> Path:
         """What the network of that fingerprint answers to every test picture."""
         return self.attributions(f"predictions-{fingerprint}")
+
+    @property
+    def first_batch(self) -> Path:
+        """The pictures of step 0 as the network saw them, safetensors."""
+        return self.folder / "first_batch.safetensors"
 
     @property
     def model(self) -> Path:

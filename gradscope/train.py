@@ -10,11 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gradscope import checkpoint
+from gradscope import checkpoint, first_batch
 from gradscope.alarm import guard
 from gradscope.checkpoint import Position
 from gradscope.config import RunConfig, parse_config
-from gradscope.data import Dataset, MiniBatch, Split, Transform, augmenter, load, minibatches, normaliser
+from gradscope.data import (
+    Dataset,
+    MiniBatch,
+    Split,
+    Transform,
+    augmenter,
+    epoch_generator,
+    load,
+    minibatches,
+    normaliser,
+)
 from gradscope.evaluate.accuracy import accuracy
 from gradscope.methods import Given, Judged, Method, Objective, build_methods, objective_of
 from gradscope.models import build_model
@@ -195,6 +205,8 @@ class Training:
         """The loop. Returns why the run ends within this epoch, or None."""
         self._begin_epoch(epoch)
         for batch in islice(self._batches(epoch), self.step % self.steps_per_epoch, None):
+            if self.step == 0:
+                first_batch.keep(self.paths, batch, len(self.data.classes))
             rate = self._set_learning_rate()
             self.optimizer.zero_grad(set_to_none=True)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
@@ -242,7 +254,7 @@ class Training:
 
     def _batches(self, epoch: int) -> Iterator[MiniBatch]:
         """The epoch's batches; drawn from (seed, epoch) alone, so that a resumed run sees the same ones."""
-        generator = torch.Generator().manual_seed(self.config.train.seed * 100_003 + epoch)
+        generator = epoch_generator(self.config.train.seed, epoch)
         augment = augmenter(self.config.data, generator)
         return minibatches(
             self.data.train,

@@ -12,6 +12,7 @@ from gradscope.data.dataset import Progress
 from gradscope.errors import CheckpointError
 from gradscope.methods import build_methods
 from gradscope.models import build_model
+from gradscope.models.sizes import Shape
 from gradscope.store import Store, read
 
 
@@ -35,10 +36,24 @@ class Trained:
 
 def untrained(config: RunConfig, data: Dataset, seed: int) -> nn.Module:
     """The run's network with the weights of another seed, on the CPU."""
-    model = build_model(config.model, in_shape=data.shape, n_classes=len(data.classes), seed=seed)
+    return fresh_network(config, data.shape, len(data.classes), seed)
+
+
+def fresh_network(config: RunConfig, in_shape: Shape, n_classes: int, seed: int) -> nn.Module:
+    """The network as a training of that seed begins with it, on the CPU; the global random state stays as it was.
+
+    Args:
+        config: of the run; its model, and its methods as far as they change the model.
+        in_shape: channels, height and width of a picture.
+        n_classes: K.
+        seed: of the weights.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for method in build_methods(config.methods):
-        model = method.adapt(model, generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(config.model, in_shape=in_shape, n_classes=n_classes)
+        for method in build_methods(config.methods):
+            model = method.adapt(model, generator)
     return model
 
 

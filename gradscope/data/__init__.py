@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradscope.data.batching import MiniBatch, batches, minibatches
+    from gradscope.data.batching import MiniBatch, batches, epoch_generator, minibatches
     from gradscope.data.dataset import Dataset, Progress, Split
     from gradscope.data.loading import load
     from gradscope.data.transforms import Transform, augmenter, normaliser
@@ -20,6 +20,7 @@ _HOMES = {
     "Transform": "transforms",
     "augmenter": "transforms",
     "batches": "batching",
+    "epoch_generator": "batching",
     "load": "loading",
     "minibatches": "batching",
     "normaliser": "transforms",
@@ -32,6 +33,7 @@ __all__ = [
     "Transform",
     "augmenter",
     "batches",
+    "epoch_generator",
     "load",
     "minibatches",
     "normaliser",

@@ -26,6 +26,11 @@ class MiniBatch:
         return len(self.labels)
 
 
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """What an epoch's order and augmentation are drawn from: seed and epoch alone, whatever was drawn before."""
+    return torch.Generator().manual_seed(seed * 100_003 + epoch)
+
+
 def minibatches(
     split: Split, batch_size: int, generator: torch.Generator, transform: Transform | None = None
 ) -> Iterator[MiniBatch]:
