@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a GPU can show: the tests marked gpu, then the benchmark, whose table goes to docs/benchmarks/gpu.md (or the
+# What only a GPU can show: the tests marked gpu, then the benchmarks, whose tables go to docs/benchmarks/gpu.md (or the
 # file that is named). Needs no network. PYTHON names the interpreter (python3); GRADSCOPE_TEST_DATA the folder of data.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 import importlib.util
 import sys
 
-needed = "torch torchvision triton numpy numba pandas sqlalchemy alembic mako psutil pytest pytest_timeout"
+needed = "pydantic torch torchvision triton numpy numba pandas sqlalchemy alembic mako psutil pytest pytest_timeout"
 missing = [name for name in needed.split() if importlib.util.find_spec(name) is None]
 if missing:
     sys.exit(f"{sys.executable} lacks {', '.join(missing)}; install requirements.txt, or name another by PYTHON=...")
@@ -20,3 +20,4 @@ PROGRAM
 mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests)
 "$python" -m pytest -m gpu "${tests[@]}"
 "$python" benchmarks/gpu_recorder.py --write "${1:-docs/benchmarks/gpu.md}"
+"$python" benchmarks/gpu_training.py | tee -a "${1:-docs/benchmarks/gpu.md}"

@@ -26,7 +26,8 @@ from gradscope.data import (
     normaliser,
 )
 from gradscope.evaluate.accuracy import accuracy
-from gradscope.methods import Given, Judged, Method, Objective, build_methods, objective_of
+from gradscope.graphed import GraphedPasses
+from gradscope.methods import Given, Judged, Method, Objective, build_methods, cross_entropy, objective_of
 from gradscope.models import build_model
 from gradscope.optimizers import build_optimizer
 from gradscope.paths import RunPaths
@@ -104,6 +105,7 @@ class Training:
         self.speed: float | None = None
         self._located = False
         self._stage = "training"
+        self._graphed: GraphedPasses | None = None
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
         self._seen, self._right = 0, torch.zeros((), dtype=torch.int64, device=self.device)
@@ -208,29 +210,51 @@ class Training:
             if self.step == 0:
                 first_batch.keep(self.paths, batch, len(self.data.classes))
             rate = self._set_learning_rate()
-            self.optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                for method in self.methods:
-                    method.before_pass(self.model, batch)
-                judged = self.objective(self.model, batch)
-            loss = judged.loss
-            if self._diverged(loss, batch.images):
+            judged = self._passes(batch)
+            if judged is None:
                 return Status.DIVERGED
-            self.run.split_gradient(judged.terms)
-            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             for method in self.methods:
                 method.before_step(self.model)
             self.optimizer.step()
-            self._note(judged, loss, batch.labels, rate)
+            self._note(judged, batch.labels, rate)
             self.step += 1
-            self._tell_sometimes(loss)
+            self._tell_sometimes(judged.loss)
             if self.run.stop_requested and self.step % self.steps_per_epoch:
                 return Status.STOPPED
         self._log({"train_accuracy": self._right / self._seen}, at=self.step - 1)
         return None
 
+    def _passes(self, batch: MiniBatch) -> Judged | None:
+        """Forward and backward pass; None where the loss is not finite and the run ends for it."""
+        if self._graphed and not self.run.is_due and len(batch) == self.config.train.batch_size:
+            judged = self._graphed(batch)
+            return None if self._diverged(judged.loss, batch.images) else judged
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            for method in self.methods:
+                method.before_pass(self.model, batch)
+            judged = self.objective(self.model, batch)
+        if self._diverged(judged.loss, batch.images):
+            return None
+        self.run.split_gradient(judged.terms)
+        judged.loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        return judged
+
+    def _autocast(self, *, cache: bool = True) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed, cache_enabled=cache)
+
+    def _graph(self) -> GraphedPasses | None:
+        """Passes to be captured anew, where they are to be and every step of an epoch does the same."""
+        changing = any(type(m).before_pass is not Method.before_pass for m in self.methods)
+        if not self.config.train.cuda_graph or self.device.type != "cuda" or changing:
+            return None
+        if self.objective is not cross_entropy:  # a method's own may do something else in every step
+            return None
+        return GraphedPasses(self.model, self.objective, lambda: self._autocast(cache=False))
+
     def _begin_epoch(self, epoch: int) -> None:
         stages = [method.at_epoch(self.model, epoch, self.config.train.epochs) for method in self.methods]
+        self._graphed = self._graph()  # an epoch may have switched something on or off
         self._stage = ", ".join(["training", *(stage for stage in stages if stage)])
         if self.step % self.steps_per_epoch == 0:  # and not in the midst of the epoch, where a checkpoint left off
             self._seen, self._right = 0, torch.zeros_like(self._right)
@@ -241,11 +265,11 @@ class Training:
             group["lr"] = rate
         return rate
 
-    def _note(self, judged: Judged, loss: Tensor, labels: Tensor, rate: float) -> None:
+    def _note(self, judged: Judged, labels: Tensor, rate: float) -> None:
         """The curves of a step."""
         parts = judged.terms if len(judged.terms) > 1 else {}
         terms = {f"loss/{name}": term.detach() for name, term in parts.items()}
-        self._log({"train_loss": loss.detach(), "learning_rate": rate, **terms})
+        self._log({"train_loss": judged.loss.detach(), "learning_rate": rate, **terms})
         self._seen, self._right = self._seen + len(labels), self._right + (judged.logits.argmax(1) == labels).sum()
 
     def _stopped_between_epochs(self) -> Status | None:
@@ -293,7 +317,7 @@ class Training:
         self._tell("done")
 
     def _evaluate(self, split: Split) -> tuple[float, float]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+        with self._autocast():
             return accuracy(self.model, split, lambda images: self._laid_out(self.normalise(images)))
 
     def _save_if_due(self, epochs_done: int) -> None:

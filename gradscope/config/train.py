@@ -22,6 +22,9 @@ class Train(Settings):
     """auto, cpu, mps, cuda or cuda:N; auto takes a GPU where there is one."""
     mixed_precision: bool = True
     """bfloat16 autocast and channels-last memory on CUDA; no effect elsewhere."""
+    cuda_graph: bool = False
+    """On CUDA, replay the passes of steps that are not recorded as one graph: small networks spend their time launching
+    kernels. No effect elsewhere, nor with a method that has a loss of its own."""
     on_nonfinite: Literal["stop", "continue"] = "stop"
     """What a loss that is NaN or infinite does to the run; it is recorded either way."""
     checkpoint_every: int = Field(1, ge=0)

@@ -85,6 +85,11 @@ class Disabled(Session):
         """Does nothing around the block."""
         return nullcontext()
 
+    @property
+    def is_due(self) -> bool:
+        """False: nothing is recorded."""
+        return False
+
     def record_step(self) -> None:
         """Count a step."""
         self._step += 1
@@ -155,6 +160,11 @@ class Follower(Disabled):
     def capturing(self) -> AbstractContextManager[None]:
         """As in the first process."""
         return nullcontext() if self._measuring is None else self._measuring.capturing()
+
+    @property
+    def is_due(self) -> bool:
+        """False: nothing is recorded."""
+        return False
 
     def record_step(self) -> None:
         """Count a step."""

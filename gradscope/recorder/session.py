@@ -224,6 +224,11 @@ class Session:
         if self._watch is not None:
             self._watch.split_gradient(terms)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the step in progress is recorded; False without a watched model."""
+        return self._watch is not None and self._watch.is_due
+
     def _watched(self, call: str) -> Watch:
         if self._watch is None:
             raise RecorderError(f"{call} needs a model; call watch(model) first")

@@ -119,6 +119,11 @@ class Watch:
         return self._schedule.pace
 
     @property
+    def is_due(self) -> bool:
+        """Whether the step in progress is recorded."""
+        return self._due
+
+    @property
     def was_skipped(self) -> bool:
         """Whether the last attempt at the step in progress was skipped by gradient scaling."""
         return self._attempt > 0
