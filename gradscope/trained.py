@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gradscope import checkpoint
-from gradscope.config import RunConfig, parse_config
+from gradscope.config import RunConfig, Torchvision, parse_config
 from gradscope.data import Dataset, Transform, load, normaliser
 from gradscope.data.dataset import Progress
 from gradscope.errors import CheckpointError
@@ -36,6 +36,9 @@ class Trained:
 
 def untrained(config: RunConfig, data: Dataset, seed: int) -> nn.Module:
     """The run's network with the weights of another seed, on the CPU."""
+    model = config.model
+    if isinstance(model, Torchvision) and model.pretrained:  # what is to be loaded, or random, needs no download
+        config = config.model_copy(update={"model": model.model_copy(update={"pretrained": False})})
     return fresh_network(config, data.shape, len(data.classes), seed)
 
 

@@ -32,7 +32,7 @@ from gradscope.config.methods import (
     ZNorm,
     method_classes,
 )
-from gradscope.config.models import AnyModel, Mlp, PaperCnn, Resnet, model_classes
+from gradscope.config.models import AnyModel, Mlp, MobileNet, PaperCnn, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import (
     Adam,
     AdamW,
@@ -107,6 +107,7 @@ __all__ = [
     "Initialisation",
     "Mlp",
     "Mnist",
+    "MobileNet",
     "Noise",
     "OptimizerSettings",
     "PaperCnn",
@@ -127,6 +128,7 @@ __all__ = [
     "StepDecay",
     "Svhn",
     "TaskSettings",
+    "Torchvision",
     "Train",
     "ZNorm",
     "data_classes",

@@ -1,10 +1,27 @@
 """The networks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gradscope.config.settings import Activation, Settings, classes
+
+Stem = Literal["small", "imagenet"]
+Architecture = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "densenet121",
+    "densenet169",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "vgg16_bn",
+    "inception_v3",
+    "squeezenet1_0",
+]
+INCEPTION_SIDE = 75
+"""Pixels; below, one of Inception-V3's unpadded convolutions has nothing left to look at."""
 
 
 class Mlp(Settings):
@@ -42,7 +59,47 @@ class Resnet(Settings):
     activation: Activation = "relu"
 
 
-AnyModel = Annotated[Mlp | PaperCnn | Resnet, Field(discriminator="name")]
+class MobileNet(Settings):
+    """MobileNet-V1 (Howard et al. 2017): a convolution and thirteen depthwise-separable blocks."""
+
+    name: Literal["mobilenet"] = "mobilenet"
+    width: float = Field(1.0, gt=0, le=4)
+    """Multiplies the channels of every layer."""
+    stem: Stem = "small"
+    """imagenet: the first convolution halves the picture, as published; small: it does not, for pictures of 32x32."""
+    activation: Activation = "relu"
+
+
+class Torchvision(Settings):
+    """A network of torchvision, for pictures of 32x32 or as published. Its ReLUs are shared but not in place."""
+
+    name: Literal["torchvision"] = "torchvision"
+    architecture: Architecture = "resnet18"
+    stem: Stem = "small"
+    """imagenet: as published; small: the first layers do not shrink the picture, and VGG has one dense layer."""
+    size: int | None = Field(None, ge=8, le=512)
+    """Resize the pictures to size x size in front of the network; usual with stem=imagenet are 224, Inception 299."""
+    pretrained: bool = False
+    """Begin from torchvision's ImageNet weights, all but the output layer's. Downloaded once."""
+
+    @property
+    def activation(self) -> Activation:
+        """What most of these networks have throughout."""
+        return "relu"
+
+    @model_validator(mode="after")
+    def _stem_fits(self) -> Self:
+        if self.architecture == "inception_v3" and (self.stem != "imagenet" or (self.size or 0) < INCEPTION_SIDE):
+            raise ValueError(
+                f"inception_v3 has only the stem as published and needs pictures of {INCEPTION_SIDE}x{INCEPTION_SIDE}; "
+                "set model.stem to imagenet and model.size to 299"
+            )
+        if self.pretrained and self.stem != "imagenet":
+            raise ValueError("pretrained weights fit the network as published; set model.stem to imagenet")
+        return self
+
+
+AnyModel = Annotated[Mlp | PaperCnn | Resnet | MobileNet | Torchvision, Field(discriminator="name")]
 
 
 def model_classes() -> dict[str, type[Settings]]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from gradscope.config.alerts import Alerts
 from gradscope.config.data import AnyData, Digits, data_classes
 from gradscope.config.methods import AnyMethod, BatchNorm, PseudoNorm, method_classes
-from gradscope.config.models import AnyModel, Mlp, Resnet, model_classes
+from gradscope.config.models import AnyModel, Mlp, MobileNet, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import AnyOptimizer, Rprop, Sgd, optimizer_classes
 from gradscope.config.schedules import AnySchedule, Constant, schedule_classes
 from gradscope.config.settings import SMOOTH_ACTIVATIONS, Settings, name_of
@@ -58,13 +58,18 @@ class RunConfig(Settings):
                 f"method pseudo_norm needs a smooth activation ({', '.join(sorted(SMOOTH_ACTIVATIONS))}), and "
                 f"model.activation is {activation}; choose another activation or leave pseudo_norm out"
             )
-        if BatchNorm in kinds and (isinstance(self.model, Resnet) or getattr(self.model, "batch_norm", False)):
+        normed = isinstance(self.model, Resnet | MobileNet | Torchvision) or getattr(self.model, "batch_norm", False)
+        if BatchNorm in kinds and normed:
             raise ValueError(f"model {self.model.name} has batch norm already; leave method batch_norm out")
         return self
 
     @model_validator(mode="after")
     def _batches_can_be_normalised(self) -> Self:
-        normed = getattr(self.model, "batch_norm", False) or any(isinstance(m, BatchNorm) for m in self.methods)
+        normed = (
+            isinstance(self.model, MobileNet | Torchvision)  # whose last maps may have a single pixel
+            or getattr(self.model, "batch_norm", False)
+            or any(isinstance(m, BatchNorm) for m in self.methods)
+        )
         if normed and self.train.batch_size < 3:
             # with 2, an odd number of pictures leaves a last batch of one
             raise ValueError(

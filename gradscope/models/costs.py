@@ -1,6 +1,7 @@
 """What a network costs: parameters and multiply-accumulates, without a weight or a picture in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -34,23 +35,42 @@ def estimate(settings: Settings, in_shape: Shape, n_classes: int, methods: Seque
     return Estimate(n_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad), macs=macs)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What a network was seen to do."""
+
+    macs: int
+    """Multiply-accumulates of its Linear and Conv2d, over all pictures."""
+    parameters: int
+    """Of the modules that were called, each once."""
+
+
 def count_macs(model: nn.Module, images: Tensor) -> int:
     """Multiply-accumulates of every Linear and Conv2d in one forward pass of the images [B, C, H, W], in eval mode."""
-    total = 0
+    with counting(model) as counted, torch.no_grad():
+        model(images)
+    return counted().macs
 
-    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = module.get_parameter("weight")
-        total += output.numel() * weight[0].numel()  # a unit or channel sees one row of the weight
 
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    handles = [layer.register_forward_hook(count) for layer in layers]
-    training = model.training
+@contextmanager
+def counting(model: nn.Module) -> Iterator[Callable[[], Counted]]:
+    """Count what the model does inside, where it is in eval mode; gives a function that says how much so far."""
+    macs, called = 0, set[nn.Module]()
+
+    def count(module: nn.Module, inputs: object, output: Tensor) -> None:
+        nonlocal macs
+        called.add(module)
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            macs += output.numel() * module.weight[0].numel()  # a unit or channel sees one row of the weight
+
+    with_weights = [m for m in model.modules() if any(True for _ in m.parameters(recurse=False))]
+    handles = [module.register_forward_hook(count) for module in with_weights]
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        with torch.no_grad():
-            model.eval()(images)
+        yield lambda: Counted(macs=macs, parameters=sum(p.numel() for m in called for p in m.parameters(recurse=False)))
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
-    return total
+        for module, training in modes:
+            module.training = training

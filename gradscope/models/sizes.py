@@ -6,7 +6,8 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from gradscope.config import Mlp, PaperCnn, Resnet, Settings
+from gradscope.config import Mlp, MobileNet, PaperCnn, Resnet, Settings, Torchvision
+from gradscope.models.sizes_zoo import ZOO, Cost, cost_of
 
 Shape = tuple[int, int, int]
 """Channels, height and width of a picture."""
@@ -27,6 +28,18 @@ PAPER_CNN: Mapping[int, ConvPlan] = {
     3: ConvPlan(channels=(96, 192, 256, 384, 512), strides=(1, 2, 2, 2, 1), dense=(1024, 512, 512, 256)),
 }
 """The variants of paper_cnn."""
+
+MOBILENET: tuple[tuple[int, int], ...] = (
+    *((32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
+"""Channels and stride of MobileNet-V1's first convolution and of each separable block; the small stem strides by 1."""
+
+
+def scaled(channels: int, width: float) -> int:
+    """Channels times the width multiplier, at least one."""
+    return max(1, round(channels * width))
 
 
 def n_pixels(shape: Shape) -> int:
@@ -56,6 +69,9 @@ def n_parameters(settings: Settings, in_shape: Shape, n_classes: int, batch_norm
 
 def n_macs(settings: Settings, in_shape: Shape, n_classes: int) -> int:
     """Multiply-accumulates of the convolutions and dense layers in one forward pass of one picture.
+
+    Of a torchvision network exact for 32x32 with the small stem and for its published size with its own; in proportion
+    to the pixels for other pictures.
 
     Args:
         settings: The model.
@@ -91,11 +107,29 @@ def _resnet(settings: Resnet, in_shape: Shape, n_classes: int, batch_norm: bool)
     return sum(9 * i * o + 2 * o for i, o in pairs) + _dense([4 * width, n_classes])
 
 
+def _mobilenet(settings: MobileNet, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    first, *widths = (scaled(channels, settings.width) for channels, _ in MOBILENET)
+    blocks = sum(9 * i + 2 * i + i * o + 2 * o for i, o in pairwise([first, *widths]))
+    return 9 * in_shape[0] * first + 2 * first + blocks + _dense([widths[-1], n_classes])
+
+
+def _torchvision(settings: Torchvision, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    return _torchvision_cost(settings, in_shape, n_classes).parameters
+
+
+def _torchvision_cost(settings: Torchvision, in_shape: Shape, n_classes: int) -> Cost:
+    pixels = settings.size**2 if settings.size else in_shape[1] * in_shape[2]
+    small = settings.stem == "small"
+    return cost_of(ZOO[settings.architecture], small=small, channels=in_shape[0], pixels=pixels, n_classes=n_classes)
+
+
 # Any: each count takes the settings class it stands beside
 _COUNTS: Mapping[type[Settings], Callable[[Any, Shape, int, bool], int]] = {
     Mlp: _mlp,
     PaperCnn: _paper_cnn,
     Resnet: _resnet,
+    MobileNet: _mobilenet,
+    Torchvision: _torchvision,
 }
 
 
@@ -119,6 +153,21 @@ def _resnet_macs(settings: Resnet, in_shape: Shape, n_classes: int) -> int:
     return _conv_macs(convs, in_shape) + 4 * width * n_classes
 
 
+def _mobilenet_macs(settings: MobileNet, in_shape: Shape, n_classes: int) -> int:
+    first, *widths = (scaled(channels, settings.width) for channels, _ in MOBILENET)
+    stride = 2 if settings.stem == "imagenet" else 1
+    height, width = -(-in_shape[1] // stride), -(-in_shape[2] // stride)
+    total = 9 * in_shape[0] * first * height * width
+    for (before, after), (_, stride) in zip(pairwise([first, *widths]), MOBILENET[1:], strict=True):
+        height, width = -(-height // stride), -(-width // stride)
+        total += (9 * before + before * after) * height * width
+    return total + widths[-1] * n_classes
+
+
+def _torchvision_macs(settings: Torchvision, in_shape: Shape, n_classes: int) -> int:
+    return _torchvision_cost(settings, in_shape, n_classes).macs
+
+
 def _conv_macs(convs: list[tuple[int, int, int]], in_shape: Shape) -> int:
     """Of 3x3 convolutions with padding 1, each with channels in, channels out and stride."""
     _, height, width = in_shape
@@ -134,4 +183,6 @@ _MACS: Mapping[type[Settings], Callable[[Any, Shape, int], int]] = {
     Mlp: _mlp_macs,
     PaperCnn: _paper_cnn_macs,
     Resnet: _resnet_macs,
+    MobileNet: _mobilenet_macs,
+    Torchvision: _torchvision_macs,
 }

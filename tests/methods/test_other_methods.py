@@ -14,9 +14,11 @@ from gradscope.config import (
     ClipValue,
     Initialisation,
     Mlp,
+    MobileNet,
     PaperCnn,
     Resnet,
     Settings,
+    Torchvision,
     method_classes,
     model_classes,
 )
@@ -68,8 +70,14 @@ SMALL: dict[type[Settings], dict[str, Any]] = {  # Any: settings of any type
     Mlp: {"depth": 5, "width": 12, "activation": "tanh"},
     PaperCnn: {"variant": 1, "activation": "tanh"},
     Resnet: {"depth": 8, "width": 4, "activation": "tanh"},
+    MobileNet: {"width": 0.1, "activation": "tanh"},
+    Torchvision: {"architecture": "mobilenet_v3_small"},
 }
-REFUSED = {(Resnet, BatchNorm): "no activation without a norm in ResNet"}
+REFUSED = {
+    (Resnet, BatchNorm): "no activation without a norm in ResNet",
+    (MobileNet, BatchNorm): "no activation without a norm in MobileNetV1",
+    (Torchvision, BatchNorm): "no activation without a norm in TorchvisionNet",
+}
 
 
 def test_every_model_and_method_of_the_config_can_be_built_and_has_a_docstring() -> None:
