@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -135,7 +135,8 @@ class Training:
         for method in self.methods:
             for group in method.parameter_groups():
                 self.optimizer.add_param_group(group)
-        self.steps_per_epoch = math.ceil(len(self.data.train.labels) / config.train.batch_size)
+        self.turns = math.prod(method.turns for method in self.methods)
+        self.steps_per_epoch = self.turns * math.ceil(len(self.data.train.labels) / config.train.batch_size)
         self.total_steps = self.steps_per_epoch * config.train.epochs
 
     def _model(self) -> nn.Module:
@@ -280,12 +281,13 @@ class Training:
         """The epoch's batches; drawn from (seed, epoch) alone, so that a resumed run sees the same ones."""
         generator = epoch_generator(self.config.train.seed, epoch)
         augment = augmenter(self.config.data, generator)
-        return minibatches(
+        found = minibatches(
             self.data.train,
             self.config.train.batch_size,
             generator=generator,
             transform=lambda images: self._laid_out(self.normalise(augment(images))),
         )
+        return (replace(batch, turn=turn) for batch in found for turn in range(self.turns))
 
     def _laid_out(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.mixed else images
@@ -305,20 +307,26 @@ class Training:
 
     def _validate(self) -> None:
         self._tell("evaluating")
-        loss, right = self._evaluate(self.data.val)
+        loss, right = self._evaluate(self.data.val, "val")
         self.val_accuracy, self.best = right, max(right, self.best or 0.0)
         self._log({"val_loss": loss, "val_accuracy": right}, at=self.step - 1)
         self.run.results(Results(val_loss=loss, val_accuracy=right, best_val_accuracy=self.best))
 
     def _test(self) -> None:
         self._tell("evaluating")
-        loss, right = self._evaluate(self.data.test)
+        loss, right = self._evaluate(self.data.test, "test")
         self.run.results(Results(test_loss=loss, test_accuracy=right))
         self._tell("done")
 
-    def _evaluate(self, split: Split) -> tuple[float, float]:
+    def _evaluate(self, split: Split, name: str) -> tuple[float, float]:
+        def transform(images: Tensor) -> Tensor:
+            return self._laid_out(self.normalise(images))
+
         with self._autocast():
-            return accuracy(self.model, split, lambda images: self._laid_out(self.normalise(images)))
+            for method in self.methods:
+                found = method.measured(self.model, split, transform)
+                self._log({f"{name}_{what}": value for what, value in found.items()}, at=self.step - 1)
+            return accuracy(self.model, split, transform)
 
     def _save_if_due(self, epochs_done: int) -> None:
         every = self.config.train.checkpoint_every

@@ -26,8 +26,10 @@ _AFTERWARDS = "When they are trained, the same command queues their tests under 
 
 @app.command()
 def reproduce(
-    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn.")],
-    scale: Annotated[str, typer.Option(help="tiny (seconds), cpu (about an hour on two cores) or full.")] = "cpu",
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn or elastic.")],
+    scale: Annotated[
+        str, typer.Option(help="tiny (seconds), short, cpu (about an hour on two cores) or full.")
+    ] = "cpu",
     seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
     data_folder: Annotated[
         str | None, typer.Option(metavar="PATH", help="Folder with cifar10, cifar100, rdrd; else CIFAR is downloaded.")
@@ -53,7 +55,7 @@ def reproduce(
     from gradscope.reproduce.scales import scale_of
 
     about, size = paper_of(paper), scale_of(scale)
-    experiments = chosen(about, only or (), sweep=sweep)
+    experiments = chosen(about, only or (), sweep=sweep, heavy=size.whole)
     opened = _store(store, create=not (dry_run or report))
 
     def found() -> "Group":

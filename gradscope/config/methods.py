@@ -70,6 +70,30 @@ class BackwardGradientNorm(Settings):
     """l2: the root of the sum of squares becomes one; rms: the root of their mean. The paper's constant is lost."""
 
 
+class Elastic(Settings):
+    """An exit at every depth, all of them trained at once (Zhou et al. 2018)."""
+
+    name: Literal["elastic"] = "elastic"
+    exits: str = Field("paper", min_length=1, max_length=1000)
+    """paper: where the elastic paper has them, in other networks behind every block; blocks; stages: the last of each
+    size of map; five: four and the last, as we read the paper's ResNet-50-5; or module names with commas between."""
+    every: int = Field(1, ge=1, le=100)
+    """Of these places every n-th, counted from the input."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """In front of each head's dense layer, and of the network's own."""
+    weights: Literal["equal", "linear", "learned", "scheduled"] = "equal"
+    """Of the exits' losses. equal: all 1, as in the paper; linear: exit / number of exits; learned: by their
+    uncertainty (Kendall et al. 2018); scheduled: those of early exits rise from 0.01 to linear (Kaya et al. 2019)."""
+    updates: Literal["together", "in_turn"] = "together"
+    """together: one step for all exits; in_turn: on each batch a step for every exit, as in the authors' code."""
+    frozen_epochs: int = Field(0, ge=0, le=10_000)
+    """Epochs at the start in which only the heads are trained; in the paper some tens, on pretrained weights."""
+    distillation: float = Field(0.0, ge=0, le=1)
+    """Share of an early exit's loss that compares with the last exit's answer and not with the label."""
+    temperature: float = Field(3.0, gt=0, le=100)
+    """By which the logits are divided in that comparison."""
+
+
 class ZNorm(Settings):
     """Each weight's gradient less its mean, divided by its standard deviation, before the step (Yun 2024)."""
 
@@ -99,6 +123,7 @@ AnyMethod = Annotated[
     | PseudoNorm
     | GradientAmplification
     | BackwardGradientNorm
+    | Elastic
     | ZNorm
     | ClipValue
     | ClipNorm,

@@ -67,6 +67,8 @@ class MobileNet(Settings):
     """Multiplies the channels of every layer."""
     stem: Stem = "small"
     """imagenet: the first convolution halves the picture, as published; small: it does not, for pictures of 32x32."""
+    size: int | None = Field(None, ge=8, le=512)
+    """Resize the pictures to size x size in front of the network."""
     activation: Activation = "relu"
 
 

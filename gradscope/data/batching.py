@@ -21,6 +21,8 @@ class MiniBatch:
     """As in the split: int64 [B]."""
     places: Tensor
     """int64 [B]: which pictures of the split these are."""
+    turn: int = 0
+    """Which of several steps on the same pictures this is, from 0."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,12 +5,13 @@
     for method in methods: method.prepare(Given(model=model, data=data, ...))
     objective = objective_of(methods)
     for method in methods: method.at_epoch(model, epoch, epochs)
-    for batch in minibatches:
+    for batch in minibatches:                  (each as often as a method's `turns` say)
         for method in methods: method.before_pass(model, batch)
         judged = objective(model, batch)
         judged.loss.backward()
         for method in methods: method.before_step(model)
         optimizer.step()
+    for method in methods: method.measured(model, validation, ...)
 
 The optimiser has the model's parameters and each method's `parameter_groups()`; a checkpoint keeps each method's
 `state_dict()` beside the model's, so that the model's weights load into a plain network without the method.
@@ -30,7 +31,7 @@ from gradscope.errors import ConfigError
 
 if TYPE_CHECKING:
     from gradscope.config import RunConfig
-    from gradscope.data import Dataset, MiniBatch, Transform
+    from gradscope.data import Dataset, MiniBatch, Split, Transform
 
 LABEL = "label"
 """The term of the loss that compares with the labels."""
@@ -84,6 +85,9 @@ class Given:
 class Method:
     """A method that changes nothing; the others override the places they need."""
 
+    turns: int = 1
+    """Steps that are taken on each batch; `MiniBatch.turn` says which one it is. Known after `adapt`."""
+
     def adapt(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         """The model to train, before the optimiser sees it; may change the given one in place.
 
@@ -133,6 +137,18 @@ class Method:
 
     def before_step(self, model: nn.Module) -> None:
         """Change the gradients in place, between the backward pass and the optimiser's step."""
+
+    def measured(self, model: nn.Module, split: "Split", transform: "Transform") -> Mapping[str, float]:
+        """Further figures of a split, each by a name such as `exit_2_accuracy`.
+
+        They are logged behind `val_` after each epoch and behind `test_` at the end.
+
+        Args:
+            model: as it is trained; its train or eval mode is to be as before afterwards.
+            split: of the validation or the test, on the model's device.
+            transform: uint8 images to what the model is trained on.
+        """
+        return {}
 
     def state_dict(self) -> Mapping[str, Any]:  # Any: tensors, numbers, text and containers of them
         """What a checkpoint has to keep of the method, so that a resumed run goes on as if it had not stopped."""

@@ -8,6 +8,7 @@ from gradscope.config import (
     BatchNorm,
     ClipNorm,
     ClipValue,
+    Elastic,
     GradientAmplification,
     Initialisation,
     PseudoNorm,
@@ -19,6 +20,7 @@ from gradscope.methods.base import Method
 from gradscope.methods.batch_norm import BatchNormMethod
 from gradscope.methods.clip_norm import ClipNormMethod
 from gradscope.methods.clip_value import ClipValueMethod
+from gradscope.methods.elastic import ElasticMethod
 from gradscope.methods.gradient_amplification import GradientAmplificationMethod
 from gradscope.methods.initialisation import InitialisationMethod
 from gradscope.methods.pseudo_norm import PseudoNormMethod
@@ -31,6 +33,7 @@ METHODS: Mapping[type[Settings], Callable[[Any], Method]] = {
     PseudoNorm: PseudoNormMethod,
     GradientAmplification: GradientAmplificationMethod,
     BackwardGradientNorm: BackwardGradientNormMethod,
+    Elastic: ElasticMethod,
     ZNorm: ZNormMethod,
     ClipValue: ClipValueMethod,
     ClipNorm: ClipNormMethod,

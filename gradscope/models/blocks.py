@@ -1,6 +1,7 @@
 """The building block of the networks: weight layer, norm, activation."""
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gradscope.config import Activation
 from gradscope.models.activations import make_activation
@@ -32,6 +33,13 @@ class Block(nn.Module):
         """[B, ...] through layer, norm and activation."""
         out: Tensor = self.activation(self.norm(self.layer(x)))
         return out
+
+
+def resize(images: Tensor, size: int | None) -> Tensor:
+    """Images [B, C, H, W] to [B, C, size, size], bilinear and without aliasing; as they are where size is None."""
+    if size is None:
+        return images
+    return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def fill_norms(model: nn.Module) -> int:

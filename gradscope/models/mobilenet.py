@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gradscope.config import Activation, MobileNet
 from gradscope.models.activations import make_activation
+from gradscope.models.blocks import resize
 from gradscope.models.sizes import MOBILENET, Shape, scaled
 
 
@@ -37,6 +38,7 @@ class MobileNetV1(nn.Module):
 
     def __init__(self, settings: MobileNet, in_shape: Shape, n_classes: int) -> None:
         super().__init__()
+        self.size = settings.size
         first, *widths = (scaled(channels, settings.width) for channels, _ in MOBILENET)
         stride = 2 if settings.stem == "imagenet" else 1
         self.conv = nn.Conv2d(in_shape[0], first, 3, stride, padding=1, bias=False)
@@ -50,6 +52,7 @@ class MobileNetV1(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, K]; any H and W."""
-        features = self.blocks(self.activation(self.norm(self.conv(images))))
+        resized = resize(images, self.size)
+        features = self.blocks(self.activation(self.norm(self.conv(resized))))
         logits: Tensor = self.output(features.mean(dim=(2, 3)))
         return logits

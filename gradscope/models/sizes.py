@@ -156,7 +156,7 @@ def _resnet_macs(settings: Resnet, in_shape: Shape, n_classes: int) -> int:
 def _mobilenet_macs(settings: MobileNet, in_shape: Shape, n_classes: int) -> int:
     first, *widths = (scaled(channels, settings.width) for channels, _ in MOBILENET)
     stride = 2 if settings.stem == "imagenet" else 1
-    height, width = -(-in_shape[1] // stride), -(-in_shape[2] // stride)
+    height, width = (-(-(settings.size or side) // stride) for side in in_shape[1:])
     total = 9 * in_shape[0] * first * height * width
     for (before, after), (_, stride) in zip(pairwise([first, *widths]), MOBILENET[1:], strict=True):
         height, width = -(-height // stride), -(-width // stride)

@@ -6,11 +6,11 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision import models
 
 from gradscope.config import Torchvision
 from gradscope.errors import ConfigError
+from gradscope.models.blocks import resize
 from gradscope.models.sizes import Shape
 from gradscope.models.sizes_zoo import ZOO
 
@@ -41,11 +41,7 @@ class TorchvisionNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, K]."""
-        if self.size is not None:
-            images = functional.interpolate(
-                images, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True
-            )
-        logits: Tensor = self.net(images)
+        logits: Tensor = self.net(resize(images, self.size))
         return logits
 
 

@@ -107,7 +107,7 @@ def find_group(
             Runs on either count.
     """
     known = _Known(store, paper, scale)
-    fitted = {e.name: scale.fit(e.config) for e in experiments}
+    fitted = {e.name: scale.config(e) for e in experiments}
     placed = {name: read_from(config, data_folder) for name, config in fitted.items()}
     lacks = {name: lacking(config, data_folder) for name, config in fitted.items()}
     items = [known.item(e, with_seed(placed[e.name], seed), lacks[e.name]) for seed in seeds for e in experiments]

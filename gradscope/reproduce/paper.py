@@ -16,6 +16,16 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedExit:
+    """A figure of the paper about one exit of an elastic network."""
+
+    accuracy: float
+    """On the test set, in 0..1."""
+    parameters: float
+    """Of the network up to this exit."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """A setting in which our experiment may or does differ from the paper's."""
 
@@ -39,6 +49,12 @@ class Experiment:
     """Why there is no published figure."""
     differences: tuple[Difference, ...] = ()
     """Beside those that all experiments of the paper share."""
+    lighter: RunConfig | None = None
+    """What stands for it at the smaller scales, before these make it shorter; itself where None."""
+    heavy: bool = False
+    """Whether it takes a GPU, and is part of the smaller scales only when it is asked for by its name."""
+    exits: tuple[PublishedExit, ...] = ()
+    """Of an elastic network, from the input, where the paper has them."""
     noise: bool = False
     """Whether the trained networks are tested on noisy pictures, too."""
     sweep: bool = False

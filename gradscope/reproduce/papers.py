@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from gradscope.errors import ConfigError
-from gradscope.reproduce import pn
+from gradscope.reproduce import elastic, pn
 from gradscope.reproduce.paper import Experiment, Paper
 
-PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (pn.PAPER,)}
+PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (pn.PAPER, elastic.PAPER)}
 
 
 def paper_of(name: str) -> Paper:
@@ -16,11 +16,21 @@ def paper_of(name: str) -> Paper:
     return PAPERS[name]
 
 
-def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False) -> list[Experiment]:
-    """The experiments named, or all but the sweep; ConfigError where the paper has none of a name."""
+def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False, heavy: bool = True) -> list[Experiment]:
+    """The experiments named, or all.
+
+    Args:
+        paper: whose experiments.
+        only: their names.
+        sweep: where none is named, also those that vary what the paper leaves open.
+        heavy: where none is named, also those that take a GPU.
+
+    Raises:
+        ConfigError: the paper has none of a name.
+    """
     known = {e.name: e for e in paper.experiments}
     if unknown := [name for name in only if name not in known]:
         raise ConfigError(f"experiment {unknown[0]!r} is unknown; use one of {', '.join(known)}")
     if only:
         return [e for e in paper.experiments if e.name in only]
-    return [e for e in paper.experiments if sweep or not e.sweep]
+    return [e for e in paper.experiments if (sweep or not e.sweep) and (heavy or not e.heavy)]

@@ -7,8 +7,10 @@ from typing import Any
 
 from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, Rdrd, Robustness, RunConfig
 from gradscope.errors import ConfigError
+from gradscope.reproduce.paper import Experiment
 
 TINY_IMAGES, TINY_EPOCHS = 100, 2
+SHORT_IMAGES, SHORT_EPOCHS = 5_000, 5
 CPU_IMAGES, CPU_EPOCHS, CPU_TAIL_EPOCHS = 10_000, 6, 1
 
 
@@ -23,6 +25,12 @@ class Scale:
     """From the full config to that of this size."""
     noise: Robustness
     """How trained networks are tested on noisy pictures."""
+    whole: bool = False
+    """Whether networks and pictures are the paper's own, whatever they cost."""
+
+    def config(self, experiment: Experiment) -> RunConfig:
+        """Of an experiment at this size."""
+        return self.fit(experiment.config if self.whole else experiment.lighter or experiment.config)
 
 
 def _changed(config: RunConfig, data: DataSettings, epochs: int, tail: int, every: int) -> RunConfig:
@@ -36,13 +44,19 @@ def _full(config: RunConfig) -> RunConfig:
     return config
 
 
+def _short(config: RunConfig) -> RunConfig:
+    return _changed(config, _some(config, SHORT_IMAGES), SHORT_EPOCHS, 1, every=50)
+
+
 def _cpu(config: RunConfig) -> RunConfig:
-    data = config.data.model_copy(update=_CPU_DATA.get(type(config.data), {"limit": CPU_IMAGES, "val_fraction": 0.1}))
-    return _changed(config, data, CPU_EPOCHS, CPU_TAIL_EPOCHS, every=50)
+    return _changed(config, _some(config, CPU_IMAGES), CPU_EPOCHS, CPU_TAIL_EPOCHS, every=50)
 
 
-_CPU_DATA: Mapping[type[DataSettings], dict[str, Any]] = {Rdrd: {}}
-"""What is small enough to be used whole."""
+def _some(config: RunConfig, images: int) -> DataSettings:
+    """At most so many pictures, and a tenth for validation; radar frames are few enough to be used whole."""
+    if isinstance(config.data, Rdrd):
+        return config.data
+    return config.data.model_copy(update={"limit": images, "val_fraction": 0.1})
 
 
 def _tiny(config: RunConfig) -> RunConfig:
@@ -60,6 +74,14 @@ SCALES: Mapping[str, Scale] = {
             noise=Robustness(levels=(0.1, 0.5), draws=2, images=50),
         ),
         Scale(
+            name="short",
+            says=f"{SHORT_IMAGES:,} pictures of CIFAR to train on and as many to test, all radar frames, "
+            f"{SHORT_EPOCHS} epochs. Too short to compare with the published figures; what can be compared is one "
+            "experiment with another, at the very start of training.",
+            fit=_short,
+            noise=Robustness(levels=(0.1, 0.3, 1.0), draws=2, images=500),
+        ),
+        Scale(
             name="cpu",
             says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test, all radar frames, {CPU_EPOCHS} "
             "epochs: an hour or two on two cores with three seeds. Too short to compare with the published figures; "
@@ -72,6 +94,7 @@ SCALES: Mapping[str, Scale] = {
             says="As published, as far as the paper's settings are known.",
             fit=_full,
             noise=Robustness(),
+            whole=True,
         ),
     )
 }

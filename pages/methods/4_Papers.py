@@ -53,7 +53,7 @@ class Wanted:
 
     def group(self) -> Group:
         """Its runs as they are now."""
-        experiments = chosen(self.paper, sweep=self.sweep)
+        experiments = chosen(self.paper, sweep=self.sweep, heavy=self.scale.whole)
         return find_group(store, self.paper, self.scale, experiments, range(self.seeds), self.folder)
 
 

@@ -36,7 +36,7 @@ MODELS: list[Settings] = [
     Resnet(depth=8),
     Resnet(depth=20, width=4),
     MobileNet(width=0.25),
-    MobileNet(width=0.5, stem="imagenet"),
+    MobileNet(width=0.5, stem="imagenet", size=40),
     Torchvision(architecture="resnet18", size=32),
     Torchvision(architecture="mobilenet_v3_small", size=32),
 ]

@@ -65,10 +65,43 @@ def test_only_what_is_named_is_chosen_and_the_sweep_only_when_asked_for() -> Non
     assert len(chosen(PN, sweep=True)) == len(PN.experiments)
     with pytest.raises(ConfigError, match="experiment 'resnet' is unknown; use one of tanh, pn-direct"):
         chosen(PN, ["resnet"])
-    with pytest.raises(ConfigError, match="paper 'x' is unknown; use one of pn"):
+    with pytest.raises(ConfigError, match="paper 'x' is unknown; use one of pn, elastic"):
         paper_of("x")
-    with pytest.raises(ConfigError, match="scale 'x' is unknown; use one of tiny, cpu, full"):
+    with pytest.raises(ConfigError, match="scale 'x' is unknown; use one of tiny, short, cpu, full"):
         scale_of("x")
+
+
+def test_the_elastic_papers_figures_are_those_of_its_tables() -> None:
+    found = {e.name: e.published.accuracy for e in paper_of("elastic").experiments if e.published}
+    errors = {name: round(100 * (1 - accuracy), 2) for name, accuracy in found.items()}
+    assert len(errors) == 6 * 2 * 2 + 2
+    assert [errors[f"mobilenet-{end}"] for end in ("c10", "c10-elastic", "c100", "c100-elastic")] == [
+        *(10.37, 7.82, 38.6, 25.22)
+    ]
+    assert (errors["densenet169-c100"], errors["densenet169-c100-elastic"]) == (23.06, 21.65)
+    assert (errors["resnet50-5-c10-elastic"], errors["resnet50-5-c100-elastic"]) == (5.39, 21.54)
+    table_2 = next(e for e in paper_of("elastic").experiments if e.name == "densenet169-c100-elastic").exits
+    assert [(e.accuracy, e.parameters) for e in table_2] == [
+        *((0.2663, 0.39e6), (0.5104, 1.47e6), (0.7714, 6.71e6), (0.7835, 20.9e6))
+    ]
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=lambda s: s.name)
+def test_elastic_experiments_fit_every_scale_and_stay_on_small_pictures_below_full(scale) -> None:
+    for experiment in paper_of("elastic").experiments:
+        config = scale.config(experiment)
+        assert type(config).model_validate(config.model_dump()) == config
+        assert [m.name for m in config.methods] == (["elastic"] if "elastic" in experiment.name else [])
+        size = getattr(config.model, "size", None) or 32
+        assert (size > 96) == (scale.whole and not experiment.name.startswith(("resnet8", "resnet14", "resnet20")))
+
+
+def test_heavy_experiments_are_for_the_full_scale_or_asked_for_by_name() -> None:
+    paper = paper_of("elastic")
+    light = ["resnet8", "resnet14", "resnet20", "resnet20-elastic", "mobilenet-c10", "mobilenet-c10-elastic"]
+    assert [e.name for e in chosen(paper, heavy=scale_of("cpu").whole)] == light
+    assert len(chosen(paper, heavy=scale_of("full").whole)) == len(paper.experiments)
+    assert [e.name for e in chosen(paper, ["vgg16-c10"], heavy=False)] == ["vgg16-c10"]
 
 
 def test_a_folder_of_data_sets_takes_the_place_of_the_download(tmp_path: Path) -> None:
