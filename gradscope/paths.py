@@ -98,6 +98,10 @@ class RunPaths(ProcessPaths):
         """The pictures of step 0 as the network saw them, safetensors."""
         return self.folder / "first_batch.safetensors"
 
+    def exit_answers(self, fingerprint: str, images: int) -> Path:
+        """What every exit of the network of that fingerprint answers to so many test pictures."""
+        return self.folder / "exits" / f"{fingerprint}-{images}.npz"
+
     @property
     def model(self) -> Path:
         """The network's weights at the last checkpoint, safetensors."""

@@ -330,6 +330,67 @@ class RobustnessPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExitPoint:
+    """What a run's network costs and is worth up to one of its exits."""
+
+    exit: int
+    """Counted from the input, from 1; a network without exits has one."""
+    point: str | None
+    """Name of the module behind which it sits; None for the last."""
+    images: int
+    """How many test pictures."""
+    step: int
+    """Optimiser steps behind the weights."""
+    fingerprint: str
+    """Of the weights."""
+    accuracy: float
+    """In 0..1."""
+    loss: float
+    """Mean cross entropy in nats."""
+    calibration_error: float
+    """Expected calibration error in 0..1."""
+    macs: int
+    """Multiply-accumulates a picture, without earlier heads."""
+    macs_asking: int
+    """The same with every earlier head."""
+    parameters: int
+    """Up to here, without earlier heads."""
+    milliseconds: float
+    """A picture, measured."""
+    batch_size: int
+    """Pictures that were answered at once."""
+    device: str
+    """What it was measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitSweep:
+    """A run's network whose pictures leave at the first exit that is sure enough."""
+
+    rule: str
+    """confidence or entropy, see `gradscope.config.exits`."""
+    threshold: float
+    images: int
+    """How many test pictures."""
+    step: int
+    """Optimiser steps behind the weights."""
+    fingerprint: str
+    """Of the weights."""
+    accuracy: float
+    """In 0..1."""
+    macs: float
+    """Multiply-accumulates a picture, the mean."""
+    milliseconds: float
+    """A picture, measured."""
+    left: tuple[int, ...]
+    """How many pictures left at each exit."""
+    batch_size: int
+    """Pictures that were answered at once."""
+    device: str
+    """What it was measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Something computed on a run beside its training, such as its accuracy under noise."""
 

@@ -20,6 +20,7 @@ from gradscope.config.data import (
     Svhn,
     data_classes,
 )
+from gradscope.config.exits import Exits
 from gradscope.config.methods import (
     AnyMethod,
     BackwardGradientNorm,
@@ -103,6 +104,7 @@ __all__ = [
     "DataSettings",
     "Digits",
     "Elastic",
+    "Exits",
     "FashionMnist",
     "Folder",
     "GradientAmplification",

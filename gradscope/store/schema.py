@@ -298,3 +298,46 @@ class RobustnessRow(Base):
     device: Mapped[str]
     settings: Mapped[dict[str, Any]]
     computed: Mapped[datetime]
+
+
+class ExitRow(Base):
+    """What a run's network costs and is worth up to one of its exits."""
+
+    __tablename__ = "exits"
+
+    run_id: Mapped[int] = _run_key()
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    images: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch_size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    exit: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    point: Mapped[str | None]
+    step: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    loss: Mapped[float]
+    calibration_error: Mapped[float]
+    macs: Mapped[int] = mapped_column(BigInteger)
+    macs_asking: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    milliseconds: Mapped[float]
+    device: Mapped[str]
+    computed: Mapped[datetime]
+
+
+class ExitSweepRow(Base):
+    """A run's network whose pictures leave at the first exit that is sure enough."""
+
+    __tablename__ = "exit_sweeps"
+
+    run_id: Mapped[int] = _run_key()
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    images: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    batch_size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    threshold: Mapped[float] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    macs: Mapped[float]
+    milliseconds: Mapped[float]
+    left: Mapped[list[Any]] = mapped_column(JSON)
+    device: Mapped[str]
+    computed: Mapped[datetime]

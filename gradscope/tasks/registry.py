@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gradscope.records import Task
 from gradscope.store import Store
+from gradscope.tasks.exits import measure_exits
 from gradscope.tasks.explain import explain
 from gradscope.tasks.report import Report
 from gradscope.tasks.robustness import measure_robustness
@@ -11,4 +12,8 @@ from gradscope.tasks.robustness import measure_robustness
 Performer = Callable[[Store, Task, Report], None]
 """Computes a task's parts, reports each, and writes what it finds into the store."""
 
-PERFORMERS: Mapping[str, Performer] = {"explain": explain, "robustness": measure_robustness}
+PERFORMERS: Mapping[str, Performer] = {
+    "exits": measure_exits,
+    "explain": explain,
+    "robustness": measure_robustness,
+}

@@ -17,6 +17,8 @@ from gradscope import histogram
 from gradscope.records import (
     Attribution,
     Batch,
+    ExitPoint,
+    ExitSweep,
     Gain,
     Kind,
     Metric,
@@ -29,7 +31,7 @@ from gradscope.records import (
     TermCosine,
     TermGradient,
 )
-from gradscope.store import header, schema, write, write_attributions, write_robustness
+from gradscope.store import header, schema, write, write_attributions, write_exits, write_robustness
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "schema.md").read_text()
@@ -117,6 +119,41 @@ def robustness_point():
     )
 
 
+def exit_point():
+    return ExitPoint(
+        exit=1,
+        point=None,
+        images=10,
+        step=10,
+        fingerprint="f",
+        accuracy=0.5,
+        loss=1.0,
+        calibration_error=0.1,
+        macs=100,
+        macs_asking=100,
+        parameters=10,
+        milliseconds=0.1,
+        batch_size=5,
+        device="cpu",
+    )
+
+
+def exit_sweep():
+    return ExitSweep(
+        rule="confidence",
+        threshold=0.5,
+        images=10,
+        step=10,
+        fingerprint="f",
+        accuracy=0.5,
+        macs=80.5,
+        milliseconds=0.1,
+        left=(4, 6),
+        batch_size=5,
+        device="cpu",
+    )
+
+
 @pytest.fixture
 def lived_in(store, new_run, stats):
     """A store with a run in which everything has happened once."""
@@ -140,6 +177,7 @@ def lived_in(store, new_run, stats):
     write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
     write_attributions.add(store, attribution(run_id))
     write_robustness.point(store, run_id, robustness_point())
+    write_exits.exits(store, run_id, [exit_point()], [exit_sweep()])
     write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
     write.finish(store, run_id, Status.COMPLETED)
     connection = sqlite3.connect(f"file:{store.name}?mode=ro", uri=True)
