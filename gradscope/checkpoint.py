@@ -5,6 +5,7 @@ half a file. The file for resuming carries the weights once more: it is whole by
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,8 +47,40 @@ class Keeper(Protocol):
         """Back to that."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a file of weights says of its network, so that it can teach another without the run it comes from."""
+
+    model: dict[str, Any]  # Any: settings, as JSON
+    methods: tuple[dict[str, Any], ...]
+    """Of the run; some of them change the network."""
+    normalise: str
+    """How its pictures were normalised, see `gradscope.config.DataSettings`."""
+    shape: tuple[int, int, int]
+    """Channels, height and width of a picture."""
+    classes: tuple[str, ...]
+
+    def metadata(self) -> dict[str, str]:
+        """As safetensors keeps it."""
+        return {"gradscope": json.dumps(asdict(self))}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str] | None) -> "About | None":
+        """From there; None in a file that GradScope did not write, or an older one."""
+        if not metadata or "gradscope" not in metadata:
+            return None
+        known = json.loads(metadata["gradscope"])
+        lists = {name: tuple(known[name]) for name in ("methods", "shape", "classes")}
+        return cls(**{**known, **lists})
+
+
 def save(
-    paths: RunPaths, model: nn.Module, optimizer: Optimizer, position: Position, keepers: Sequence[Keeper] = ()
+    paths: RunPaths,
+    model: nn.Module,
+    optimizer: Optimizer,
+    position: Position,
+    keepers: Sequence[Keeper] = (),
+    about: About | None = None,
 ) -> None:
     """Write a checkpoint in place of the one before."""
     paths.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +93,8 @@ def save(
         "random": torch.get_rng_state(),
     }
     _write(paths.resume, lambda path: torch.save(state, path))
-    _write(paths.model, lambda path: save_file(weights, path, metadata={"step": str(position.step)}))
+    said = {"step": str(position.step), **(about.metadata() if about else {})}
+    _write(paths.model, lambda path: save_file(weights, path, metadata=said))
 
 
 def exists(paths: RunPaths) -> bool:
@@ -75,7 +109,7 @@ def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer, keepers: Seque
         CheckpointError: the file is torn or of another model; nothing was changed.
     """
     state = _read(paths.resume)
-    _put_weights(paths.resume, model, state["model"])
+    put_weights(paths.resume, model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     for keeper, kept in zip(keepers, state.get("methods", ()), strict=False):  # older checkpoints have none
         keeper.load_state_dict(kept)
@@ -89,16 +123,27 @@ def load_weights(paths: RunPaths, model: nn.Module) -> int:
     Raises:
         CheckpointError: there is no checkpoint, it is torn or of another model; nothing was changed.
     """
+    if not paths.model.exists():
+        raise CheckpointError(f"there is no checkpoint {paths.model}; train the run for at least one epoch")
+    weights, metadata = read_weights(paths.model)
+    put_weights(paths.model, model, weights)
+    return int(metadata["step"])
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """The weights in a safetensors file by name, on the CPU, and what the file says of itself.
+
+    Raises:
+        CheckpointError: there is no such file, or it cannot be read.
+    """
     try:
-        with safe_open(paths.model, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-            step = int(file.metadata()["step"])
+            return weights, file.metadata() or {}
     except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {paths.model}; train the run for at least one epoch") from None
-    except SafetensorError as error:
-        raise CheckpointError(f"the checkpoint {paths.model} cannot be read ({error}); start a new run") from error
-    _put_weights(paths.model, model, weights)
-    return step
+        raise CheckpointError(f"there is no file of weights {path}; name one that exists") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"the checkpoint {path} cannot be read ({error}); use another") from error
 
 
 def weights_hash(paths: RunPaths) -> str:
@@ -107,7 +152,8 @@ def weights_hash(paths: RunPaths) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _put_weights(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
+def put_weights(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Give a network the weights that were read from there; CheckpointError where they are of another."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

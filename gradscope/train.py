@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from gradscope import checkpoint, first_batch
 from gradscope.alarm import guard
-from gradscope.checkpoint import Position
+from gradscope.checkpoint import About, Position
 from gradscope.config import RunConfig, parse_config
 from gradscope.data import (
     Dataset,
@@ -38,6 +38,7 @@ from gradscope.recorder.session import Session
 from gradscope.records import Results, Status
 from gradscope.schedules import learning_rate
 from gradscope.store import Store, read, write
+from gradscope.teachers import load_teacher
 
 PROGRESS_SECONDS = 0.2
 
@@ -130,14 +131,14 @@ class Training:
         self.methods: list[Method] = build_methods(config.methods)
         self.objective: Objective = objective_of(self.methods)
         self.model: nn.Module = self._model()
+        self.turns = math.prod(method.turns for method in self.methods)
+        self.steps_per_epoch = self.turns * math.ceil(len(self.data.train.labels) / config.train.batch_size)
+        self.total_steps = self.steps_per_epoch * config.train.epochs
         self._prepare_methods()
         self.optimizer: Optimizer = build_optimizer(config.optimizer, self.model.parameters())
         for method in self.methods:
             for group in method.parameter_groups():
                 self.optimizer.add_param_group(group)
-        self.turns = math.prod(method.turns for method in self.methods)
-        self.steps_per_epoch = self.turns * math.ceil(len(self.data.train.labels) / config.train.batch_size)
-        self.total_steps = self.steps_per_epoch * config.train.epochs
 
     def _model(self) -> nn.Module:
         generator = torch.Generator().manual_seed(self.config.train.seed)
@@ -156,6 +157,8 @@ class Training:
             normalise=lambda images: self._laid_out(self.normalise(images)),
             device=self.device,
             generator=torch.Generator().manual_seed(self.config.train.seed),
+            teacher=lambda settings: load_teacher(self.store, settings, self.config, self.data).to(self.device),
+            rate=lambda: learning_rate(self.config, self.step, self.steps_per_epoch),
             tell=self._tell,
         )
         for method in self.methods:
@@ -341,7 +344,14 @@ class Training:
             seen=self._seen,
             right=int(self._right),
         )
-        checkpoint.save(self.paths, self.model, self.optimizer, position, self.methods)
+        about = About(
+            model=self.config.model.model_dump(mode="json"),
+            methods=tuple(method.model_dump(mode="json") for method in self.config.methods),
+            normalise=self.config.data.normalise,
+            shape=self.data.shape,
+            classes=self.data.classes,
+        )
+        checkpoint.save(self.paths, self.model, self.optimizer, position, self.methods, about)
 
     def _log(self, values: dict[str, float | Tensor], at: int | None = None) -> None:
         step = self.step if at is None else at

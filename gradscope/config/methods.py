@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gradscope.config.distillation import KdAttention, KdFitNet, KdFsp, KdGan, KdHinton, KdKr, KdNst
 from gradscope.config.settings import Settings, classes
 
 
@@ -125,6 +126,13 @@ AnyMethod = Annotated[
     | BackwardGradientNorm
     | Elastic
     | ZNorm
+    | KdHinton
+    | KdFitNet
+    | KdFsp
+    | KdNst
+    | KdAttention
+    | KdGan
+    | KdKr
     | ClipValue
     | ClipNorm,
     Field(discriminator="name"),

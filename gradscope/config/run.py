@@ -7,6 +7,7 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from gradscope.config.alerts import Alerts
 from gradscope.config.data import AnyData, Digits, data_classes
+from gradscope.config.distillation import Distillation
 from gradscope.config.methods import AnyMethod, BatchNorm, PseudoNorm, method_classes
 from gradscope.config.models import AnyModel, Mlp, MobileNet, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import AnyOptimizer, Rprop, Sgd, optimizer_classes
@@ -61,6 +62,15 @@ class RunConfig(Settings):
         normed = isinstance(self.model, Resnet | MobileNet | Torchvision) or getattr(self.model, "batch_norm", False)
         if BatchNorm in kinds and normed:
             raise ValueError(f"model {self.model.name} has batch norm already; leave method batch_norm out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_distillation(self) -> Self:
+        found = [m.name for m in self.methods if isinstance(m, Distillation)]
+        if len(found) > 1:
+            raise ValueError(
+                f"methods {' and '.join(found)} each bring their own loss; keep one (kd_weight adds Hinton's to any)"
+            )
         return self
 
     @model_validator(mode="after")

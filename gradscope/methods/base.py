@@ -30,7 +30,7 @@ from torch.nn import functional
 from gradscope.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gradscope.config import RunConfig
+    from gradscope.config import Distillation, RunConfig
     from gradscope.data import Dataset, MiniBatch, Split, Transform
 
 LABEL = "label"
@@ -78,6 +78,10 @@ class Given:
     device: torch.device
     generator: torch.Generator
     """On the CPU; the source of all random numbers of the method's own networks and draws."""
+    teacher: Callable[["Distillation"], nn.Module]
+    """The network that a distillation names as its teacher: trained, on the device, in eval mode, without gradients."""
+    rate: Callable[[], float]
+    """The learning rate of the step in progress."""
     tell: Callable[[str], None]
     """Says what takes time, in a few words."""
 

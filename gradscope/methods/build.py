@@ -11,6 +11,13 @@ from gradscope.config import (
     Elastic,
     GradientAmplification,
     Initialisation,
+    KdAttention,
+    KdFitNet,
+    KdFsp,
+    KdGan,
+    KdHinton,
+    KdKr,
+    KdNst,
     PseudoNorm,
     Settings,
     ZNorm,
@@ -23,6 +30,13 @@ from gradscope.methods.clip_value import ClipValueMethod
 from gradscope.methods.elastic import ElasticMethod
 from gradscope.methods.gradient_amplification import GradientAmplificationMethod
 from gradscope.methods.initialisation import InitialisationMethod
+from gradscope.methods.kd_attention import KdAttentionMethod
+from gradscope.methods.kd_fitnet import KdFitNetMethod
+from gradscope.methods.kd_fsp import KdFspMethod
+from gradscope.methods.kd_gan import KdGanMethod
+from gradscope.methods.kd_hinton import KdHintonMethod
+from gradscope.methods.kd_kr import KdKrMethod
+from gradscope.methods.kd_nst import KdNstMethod
 from gradscope.methods.pseudo_norm import PseudoNormMethod
 from gradscope.methods.z_norm import ZNormMethod
 
@@ -35,6 +49,13 @@ METHODS: Mapping[type[Settings], Callable[[Any], Method]] = {
     BackwardGradientNorm: BackwardGradientNormMethod,
     Elastic: ElasticMethod,
     ZNorm: ZNormMethod,
+    KdHinton: KdHintonMethod,
+    KdFitNet: KdFitNetMethod,
+    KdFsp: KdFspMethod,
+    KdNst: KdNstMethod,
+    KdAttention: KdAttentionMethod,
+    KdGan: KdGanMethod,
+    KdKr: KdKrMethod,
     ClipValue: ClipValueMethod,
     ClipNorm: ClipNormMethod,
 }
