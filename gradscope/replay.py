@@ -20,6 +20,8 @@ from gradscope.recorder.record import Record
 from gradscope.recorder.schedule import timetable
 from gradscope.recorder.watch import Receiver, Watch
 from gradscope.records import Layer, LayerStats
+from gradscope.store import Store
+from gradscope.teachers import load_teacher
 from gradscope.trained import fresh_network
 
 
@@ -45,6 +47,15 @@ class Weights:
     """Multiplies the weights (not the biases) of every Linear and Conv2d."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """Where methods find what they bring to a training."""
+
+    data: Dataset
+    store: Store
+    """With the run of a teacher."""
+
+
 def replay(
     config: RunConfig,
     batch: MiniBatch,
@@ -52,7 +63,7 @@ def replay(
     *,
     weights: Weights | None = None,
     epoch: int = 0,
-    data: Dataset | None = None,
+    own: Own | None = None,
 ) -> Replayed:
     """Make the passes, on the CPU.
 
@@ -62,7 +73,7 @@ def replay(
         n_classes: K.
         weights: of a checkpoint; those of the start without it.
         epoch: of the training: some methods act in a part of it only.
-        data: what methods with a teacher of their own ask for; see `needs_data`.
+        own: what methods that make something of their own ask for; see `needs_data`.
 
     Raises:
         ConfigError: a method cannot be applied to this model.
@@ -72,8 +83,8 @@ def replay(
     methods = build_methods(config.methods)
     if weights is not None:
         _put(model, weights)
-    if data is not None:
-        _prepare(methods, model, config, data)
+    if own is not None:
+        _prepare(methods, model, config, own)
     for method in methods:
         method.at_epoch(model, epoch, config.train.epochs)
     return _passes(model.train(), methods, batch, config.record.layers)
@@ -94,7 +105,8 @@ def _put(model: nn.Module, weights: Weights) -> None:
                 layer.get_parameter("weight").mul_(weights.scale)
 
 
-def _prepare(methods: Sequence[Method], model: nn.Module, config: RunConfig, data: Dataset) -> None:
+def _prepare(methods: Sequence[Method], model: nn.Module, config: RunConfig, own: Own) -> None:
+    data = own.data
     given = Given(
         model=model,
         config=config,
@@ -102,6 +114,8 @@ def _prepare(methods: Sequence[Method], model: nn.Module, config: RunConfig, dat
         normalise=normaliser(config.data, data),
         device=torch.device("cpu"),
         generator=torch.Generator().manual_seed(config.train.seed),
+        teacher=lambda settings: load_teacher(own.store, settings, config, data),
+        rate=lambda: config.optimizer.lr,
         tell=lambda _: None,
     )
     for method in methods:

@@ -16,8 +16,8 @@ from gradscope.first_batch import FirstBatch
 from gradscope.overrides import with_overrides
 from gradscope.paths import RunPaths
 from gradscope.records import Kind, LayerStats, Run
-from gradscope.replay import Replayed, Weights, needs_data, replay
-from gradscope.store import open_store, read
+from gradscope.replay import Own, Replayed, Weights, needs_data, replay
+from gradscope.store import Store, open_store, read
 
 SHOWN = (Kind.GRADIENT, Kind.SIGNAL, Kind.ACTIVATION)
 _NUMBERS = ("n", "rms", "mean_abs", "max_abs", "zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead")
@@ -44,7 +44,11 @@ def what_if(asked: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
             go together, or neither its first batch nor its data are there.
     """
     with closing(open_store(asked["store"])) as store:
-        run, paths = read.run(store, int(asked["run"])), store.paths(int(asked["run"]))
+        return _replayed(store, asked)
+
+
+def _replayed(store: Store, asked: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
+    run, paths = read.run(store, int(asked["run"])), store.paths(int(asked["run"]))
     own = parse_config(run.config)
     config = with_overrides(own, asked["settings"])
     kept = first_batch.load(paths) or _drawn(own, paths)
@@ -55,7 +59,7 @@ def what_if(asked: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
         kept.n_classes,
         weights=None if at_start else Weights(tensors=_checkpoint(run, paths), scale=float(asked["scale"])),
         epoch=0 if at_start else min(int(run.progress.epoch or 0), config.train.epochs - 1),
-        data=_data(own.data, own.train.seed) if needs_data(config) else None,
+        own=Own(data=_data(own.data, own.train.seed), store=store) if needs_data(config) else None,
     )
     return {**_told(found), "is_whole": kept.is_whole}
 
