@@ -65,8 +65,8 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
-    def _one_distillation(self) -> Self:
-        found = [m.name for m in self.methods if isinstance(m, Distillation)]
+    def _one_loss(self) -> Self:
+        found = [m.name for m in self.methods if isinstance(m, Distillation | Elastic)]
         if len(found) > 1:
             raise ValueError(
                 f"methods {' and '.join(found)} each bring their own loss; keep one (kd_weight adds Hinton's to any)"
