@@ -8,7 +8,7 @@ from pydantic import ValidationError, field_validator, model_validator
 from gradscope.config.alerts import Alerts
 from gradscope.config.data import AnyData, Digits, data_classes
 from gradscope.config.distillation import Distillation
-from gradscope.config.methods import AnyMethod, BatchNorm, PseudoNorm, method_classes
+from gradscope.config.methods import AnyMethod, BatchNorm, Elastic, PseudoNorm, method_classes
 from gradscope.config.models import AnyModel, Mlp, MobileNet, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import AnyOptimizer, Rprop, Sgd, optimizer_classes
 from gradscope.config.schedules import AnySchedule, Constant, schedule_classes
