@@ -72,6 +72,12 @@ navigation = st.navigation(
                 icon=":material/healing:",
                 url_path="pseudo_normalisation",
             ),
+            st.Page(
+                "pages/methods/3_Elastic_exits.py",
+                title="Elastic exits",
+                icon=":material/call_split:",
+                url_path="elastic_exits",
+            ),
             st.Page("pages/methods/4_Papers.py", title="Papers", icon=":material/article:", url_path="papers"),
         ],
     }

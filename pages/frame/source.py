@@ -13,11 +13,12 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import StoreDamaged, StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
-from gradscope.store import Store, open_store, read, read_metrics, read_robustness, read_terms
+from gradscope.store import Store, open_store, read, read_exits, read_metrics, read_robustness, read_terms
 
 if TYPE_CHECKING:
     from gradscope.analysis.findings import Tables
     from gradscope.config.explaining import Explain
+    from gradscope.exit_answers import ExitAnswers
     from gradscope.overview import Overview
 
 Key = tuple[object, ...]
@@ -113,6 +114,38 @@ def update_ratio(store: Store, run: Run, layer: int) -> pd.DataFrame:
 def gains(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
     """See gradscope.store.read.gains."""
     return _cached(read.gains, store, "gains", _key(store, runs), _ids(runs), step)
+
+
+def term_cosines(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
+    """See gradscope.store.read_terms.term_cosines."""
+    return _cached(read_terms.term_cosines, store, "term_cosines", _key(store, runs), _ids(runs), step)
+
+
+def exits(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+    """See gradscope.store.read_exits.exits."""
+    return _cached(read_exits.exits, store, "exits", _key(store, runs), _ids(runs))
+
+
+def exit_sweeps(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+    """See gradscope.store.read_exits.sweeps."""
+    return _cached(read_exits.sweeps, store, "exit_sweeps", _key(store, runs), _ids(runs))
+
+
+def exit_answers(store: Store, run: Run, fingerprint: str, images: int) -> "ExitAnswers | None":
+    """What every exit answers, which nobody may change; None, and why on the page, where the file cannot be read."""
+    try:
+        found = _answers(store, _key(store, [run]), run.id, fingerprint, images)
+    except StoreDamaged as error:
+        st.warning(plain(f"{error}."), icon=":material/broken_image:")
+        return None
+    return found
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _answers(_store: Store, key: Key, run_id: int, fingerprint: str, images: int) -> "ExitAnswers":
+    from gradscope.exit_answers import ExitAnswers
+
+    return ExitAnswers.load(_store.paths(run_id).exit_answers(fingerprint, images))
 
 
 def term_gradients(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:

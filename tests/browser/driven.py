@@ -33,6 +33,7 @@ PAGES = {
     "Saliency": "saliency",
     "What it looks at": "what_it_looks_at",
     "Pseudo-normalisation": "pseudo_normalisation",
+    "Elastic exits": "elastic_exits",
     "Papers": "papers",
 }
 """Address of each page by its title; the first page is at the root."""
