@@ -52,7 +52,7 @@ format: setup ## bring the code into form
 	@$(BIN)/ruff check --fix .
 
 bench: setup ## what our loop and the dashboard cost, as ratios
-	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_% benchmarks/diagnosis.py, $(wildcard benchmarks/*.py)); do \
+	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_% benchmarks/diagnosis.py benchmarks/search.py, $(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
 
 bench-diagnosis: setup ## how good the diagnosis is, on labelled trainings: about twenty minutes

@@ -38,10 +38,10 @@ def trained_here(store: Store, config: RunConfig, name: str, tag: str) -> int:
 def test_a_vanishing_gradient_is_cured(store: Store) -> None:
     told: list[str] = []
     found = cure(store, 1, train=trained_here, on_trial=told.append)
-    assert told == ["ReLU with He initialisation"], tree(found)
-    assert found.winner == 1
-    before, cured = read.run(store, 1), read.run(store, found.trials[1].judged.run_id)
-    assert (cured.name, cured.tags) == ("sigmoid, ReLU with He initialisation", ("cure of 1",))
+    assert told == ["ReLU with He initialisation", "batch normalisation"], tree(found)
+    assert found.winner == 2
+    before, cured = read.run(store, 1), read.run(store, found.trials[2].judged.run_id)
+    assert (cured.name, cured.tags) == ("sigmoid, batch normalisation", ("cure of 1",))
     assert cured.config["train"] == before.config["train"]
     assert (cured.results.val_accuracy or 0) > (before.results.val_accuracy or 0) + 0.5
 
@@ -71,6 +71,8 @@ def test_a_loop_of_somebodys_own_cannot_be_started_from_here(store: Store) -> No
 def test_the_command_queues_the_tries_and_shows_the_tree_and_the_winners_settings(store: Store) -> None:
     done = CliRunner().invoke(app, ["cure", "1", "--store", store.name])
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("trying: ReLU with He initialisation\nrun 1, as it was: ")
+    assert done.output.startswith(
+        "trying: ReLU with He initialisation\ntrying: batch normalisation\nrun 1, as it was: "
+    )
     assert "the winner's settings:\ngradscope train --preset sigmoid" in done.output
-    assert "--set model.activation=relu" in done.output
+    assert "--set methods.batch_norm=on" in done.output

@@ -295,6 +295,11 @@ def test_a_loss_that_never_left_its_start_is_a_plateau_after_a_third_of_the_trai
     assert "plateau" not in names(never_learning(healthy()).until(40))
 
 
+def test_a_plateau_may_yet_be_left_before_half_of_the_training() -> None:
+    assert found(never_learning(healthy()).until(80), "plateau").severity is Severity.WARNING
+    assert found(never_learning(healthy()), "plateau").severity is Severity.CRITICAL
+
+
 def test_a_bad_start_that_comes_down_to_chance_is_still_a_plateau() -> None:
     loss = np.log(CLASSES) + 5 * np.exp(-np.arange(200) / 10)
     assert found(with_curves(healthy(), train_loss=loss), "plateau")
@@ -317,6 +322,25 @@ def test_noise_from_batch_to_batch_is_no_swing() -> None:
     noise = np.random.default_rng(0).lognormal(0, 0.5, 200)
     loss = np.log(CLASSES) * np.exp(-np.arange(200) / 60) * noise
     assert "oscillating_loss" not in names(with_curves(healthy(), train_loss=loss))
+
+
+def test_pictures_known_by_heart_and_no_others_are_overfitting_without_a_rise() -> None:
+    by_heart = 2.3 * np.exp(-np.arange(200) / 20)
+    tables = with_curves(healthy(), train_loss=by_heart)
+    flat = replace(tables.val_loss, values=np.full(len(tables.val_loss), 1.1))
+    seen = found(replace(tables, curves={**tables.curves, "val_loss": flat}), "overfitting")
+    assert "the validation loss falls no more and is 1.10 while the training loss fell on" in seen.text
+    low = replace(flat, values=0.4 * np.ones(len(flat)))
+    assert "overfitting" not in names(replace(tables, curves={**tables.curves, "val_loss": low}))
+
+
+def test_steps_too_large_are_the_cause_of_what_explodes_with_them_after_the_first_step() -> None:
+    steps = np.where(STEPS > 0, 4000.0, 1.0)[:, None] * np.ones(LAYERS)
+    large = scaled(never_learning(healthy()), Kind.UPDATE, steps)
+    torn = scaled(large, Kind.ACTIVATION, np.where(STEPS > 0, 1e3, 1.0)[:, None] * np.ones(LAYERS))
+    assert {"large_update", "exploding_signal"} <= names(torn)
+    assert next(f.name for f in diagnose(torn)) == "large_update"
+    assert "exploding_signal" not in {f.name for f in diagnose(torn)}
 
 
 def test_a_validation_loss_that_rises_while_the_other_falls_is_overfitting() -> None:

@@ -80,7 +80,8 @@ EXPLAINED_BY_EARLIER: Mapping[str, frozenset[str]] = {
     "exploding_signal": frozenset({"large_update"}),
     "exploding_gradient": frozenset({"large_update"}),
 }
-"""The same where the cause began before: steps too large make a network explode that began well."""
+"""The same where the cause began before, or with it after the first step: steps too large make a network explode that
+began well."""
 
 
 def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
@@ -102,7 +103,8 @@ def _causes(found: list[Finding]) -> list[Finding]:
     late = {
         f.name
         for f in found
-        if any(active.get(cause, f.since) < f.since for cause in EXPLAINED_BY_EARLIER.get(f.name, ()))
+        for cause in EXPLAINED_BY_EARLIER.get(f.name, ())
+        if cause in active and (active[cause] < f.since or active[cause] == f.since > 0)
     }
     causes = active.keys() - late
     return [f for f in found if f.name not in late and not EXPLAINED_BY.get(f.name, frozenset()) & causes]

@@ -7,14 +7,19 @@ import numpy as np
 from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, smoothed, smoothed_with_error, start_level
 from gradscope.analysis.findings.spell import since
-from gradscope.analysis.findings.tables import Tables
+from gradscope.analysis.findings.tables import Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 from gradscope.analysis.findings.updates import resting, typical_ratio
 from gradscope.analysis.wording import count, percent, significant
 
 _RISE = 0.05
 """Rise from one piece of the loss to the next that counts as a swing, in units of a network that knows nothing."""
+_NOISE = 0.5
+"""Standard errors of the medians that a rise must exceed: more would hide a training that swings within each piece."""
 _FEWEST_SWINGS = 4
+
+_EARLY = 0.5
+"""Share of the training before which a plateau may yet be left, as deep networks leave it."""
 
 
 def plateau(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -35,7 +40,8 @@ def plateau(tables: Tables, limits: Thresholds) -> list[Finding]:
         f"{significant(start)} is that of a network that knows nothing."
     )
     margin = 1.3 + now / start - 1
-    return [since(int(steps[0])).told("plateau", Severity.CRITICAL, text, margin=margin, page=Page.CURVES)]
+    severity = Severity.WARNING if tables.last_step < _EARLY * tables.horizon else Severity.CRITICAL
+    return [since(int(steps[0])).told("plateau", severity, text, margin=margin, page=Page.CURVES)]
 
 
 def slow_convergence(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -60,14 +66,14 @@ def slow_convergence(tables: Tables, limits: Thresholds) -> list[Finding]:
 def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
     """The smoothed loss goes up again and again, in all by more than it typically is, or than knowing nothing costs.
 
-    A rise counts if it is more than the noise of the batches can make: twice the standard error of the medians.
+    A rise counts if it is more than a twentieth of that, and than half of what the noise of the batches makes.
     """
     steps, level, error = smoothed_with_error(tables.loss)
     start = max(start_level(tables), float(np.median(level))) if level.size else 0.0
     if level.size < BLOCKS // 2 or not start > 0 or not is_due(tables, limits):
         return []
     moves = np.diff(level)
-    counts = moves > np.maximum(_RISE * start, 2 * np.hypot(error[1:], error[:-1]))
+    counts = moves > np.maximum(_RISE * start, _NOISE * np.hypot(error[1:], error[:-1]))
     swings, total = int(counts.sum()), float(moves[counts].sum() / start)
     if total < limits.swings or swings < _FEWEST_SWINGS:
         return []
@@ -81,21 +87,30 @@ def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
 
 
 def overfitting(tables: Tables, limits: Thresholds) -> list[Finding]:
-    """The validation loss has risen well above its lowest while that of the training went on falling."""
+    """The validation loss has risen well above its lowest, or the training pictures alone are known by heart."""
     val, (_, level) = tables.val_loss, smoothed(tables.loss)
     known = np.isfinite(val.values)
     values = val.values[known]
-    if not level.size or values.size < 4 or values.argmin() > values.size - 3 or values.min() <= 0:
+    if not level.size or values.size < 4 or values.min() <= 0 or not has_learned(tables, limits):
         return []
     lowest, now = float(values.min()), float(np.median(values[-3:]))
-    rise, train = now / lowest - 1, float(np.median(level[-2:]))
-    lost = now - lowest > limits.overfitting_loss * start_level(tables)
-    if rise < limits.overfitting_rise or now < limits.overfitting_gap * train or not lost:
-        return []
+    train, start = float(np.median(level[-2:])), start_level(tables)
     began = int(val.steps[known][values.argmin()])
-    text = (
-        f"It overfits: since step {count(began)} the validation loss has risen by {percent(rise)} while the training "
-        "loss fell on."
-    )
-    margin = rise / limits.overfitting_rise
+    if _has_risen(values, now, train, start, limits):
+        rise = now / lowest - 1
+        seen, margin = f"the validation loss has risen by {percent(rise)}", rise / limits.overfitting_rise
+    elif train < limits.by_heart * start and now > limits.overfitting_level * start:
+        seen = f"the validation loss falls no more and is {significant(now)}"
+        margin = now / (limits.overfitting_level * start)
+    else:
+        return []
+    text = f"It overfits: since step {count(began)} {seen} while the training loss fell on, to {significant(train)}."
     return [since(began).told("overfitting", Severity.WARNING, text, margin=margin, page=Page.CURVES)]
+
+
+def _has_risen(values: Numbers, now: float, train: float, start: float, limits: Thresholds) -> bool:
+    """Whether the validation loss is far above its lowest, the training loss, and what is noise."""
+    lowest = float(values.min())
+    lost = now - lowest > limits.overfitting_loss * start
+    rose = now / lowest - 1 >= limits.overfitting_rise and values.argmin() <= values.size - 3
+    return bool(rose and lost and now >= limits.overfitting_gap * train)

@@ -61,6 +61,10 @@ class Thresholds:
     """By how much it has risen, in units of the loss of a network that knows nothing."""
     overfitting_gap: float = 2.0
     """Validation loss over training loss at the end."""
+    by_heart: float = 0.02
+    """Training loss, in units of that of a network that knows nothing, below which the pictures are known by heart."""
+    overfitting_level: float = 0.3
+    """Validation loss, in the same units, that is too much for a network that knows its pictures by heart."""
     smallest_input: float = 0.03
     """RMS of what goes into the first layer."""
     largest_input: float = 12.0
