@@ -7,26 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.exits import backbone_profile
 from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
 from gradscope.errors import GradScopeError
 from gradscope.records import Kind, Run
+from gradscope.reproduce.exits import exits_table
 from gradscope.reproduce.group import Group
 from gradscope.reproduce.paper import Difference, Experiment
-from gradscope.reproduce.summary import by_experiment, differences, noise_order, paired, summary, under_noise
+from gradscope.reproduce.summary import (
+    accuracy,
+    by_experiment,
+    differences,
+    noise_order,
+    paired,
+    summary,
+    under_noise,
+)
 from gradscope.store import Store, read
 
 BEGIN, END = "<!-- figures: `gradscope reproduce {name} --report` writes what follows -->", "<!-- end of figures -->"
-
-
-def accuracy(mean: float, deviation: float) -> str:
-    """Mean and standard deviation of an accuracy in per cent.
-
-    >>> accuracy(0.5, 0.0123), accuracy(0.5, float("nan"))
-    ('50.0 ± 1.2 %', '50.0 %')
-    """
-    if math.isnan(mean):
-        return UNKNOWN
-    return percent(mean) if math.isnan(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
 
 
 def points(gap: float, deviation: float = math.nan) -> str:
@@ -105,7 +104,7 @@ def gradient_table(store: Store, group: Group) -> pd.DataFrame:
 
 
 def _first_over_last(store: Store, runs: Sequence[Run], step: int | None) -> float:
-    profile = read.profile(store, [run.id for run in runs], Kind.GRADIENT, step)
+    profile = backbone_profile(read.profile(store, [run.id for run in runs], Kind.GRADIENT, step))
     logs = []
     for _, own in profile.sort_values("layer").groupby("run"):
         rms = own["rms"].to_numpy(dtype=np.float64)
@@ -127,6 +126,8 @@ def markdown(store: Store, group: Group) -> str:
             "Seed by seed (the same split, order of pictures and, where the nets are alike, weights):",
             _table(contrasts),
         ]
+    if len(exits := exits_table(store, group)):
+        parts += ["Exit by exit, on the test set; the last exit is the whole network:", _table(exits)]
     for kind, table in noise_tables(store, group).items():
         parts += [
             f"Under {kind.replace('_', ' ')} of a standard deviation in units of the normalised pictures:",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradscope.analysis.settings import ABSENT, changes
+from gradscope.analysis.wording import UNKNOWN, percent
 from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
 from gradscope.reproduce.paper import Contrast, Difference, Experiment
@@ -36,6 +37,17 @@ def summary(group: Group) -> pd.DataFrame:
         numbers = (published, mean, deviation, found.size, mean - published)
         rows.append((experiment.name, experiment.title, *numbers, runs_in_words(items)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def accuracy(mean: float, deviation: float) -> str:
+    """Mean and standard deviation of an accuracy in per cent.
+
+    >>> accuracy(0.5, 0.0123), accuracy(0.5, float("nan"))
+    ('50.0 ± 1.2 %', '50.0 %')
+    """
+    if math.isnan(mean):
+        return UNKNOWN
+    return percent(mean) if math.isnan(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
 
 
 def runs_in_words(items: Sequence[Item]) -> str:

@@ -10,6 +10,7 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import GradScopeError
 from gradscope.figures.papers import reproduction
 from gradscope.records import Run
+from gradscope.reproduce.exits import exits_table
 from gradscope.reproduce.group import Group, find_group, seeds_of, tagged
 from gradscope.reproduce.paper import Paper
 from gradscope.reproduce.papers import PAPERS, chosen
@@ -177,6 +178,15 @@ def under_noise(group: Group) -> None:
         st.dataframe(table, hide_index=True, key=f"noise_{kind}", height="content")
 
 
+def exit_by_exit(group: Group) -> None:
+    """Accuracies of every exit of networks that have some."""
+    table = exits_table(store, group)
+    if len(table):
+        st.subheader("Exit by exit", anchor=False)
+        st.caption("Test accuracy; the last exit is the whole network. Page Elastic exits measures what each costs.")
+        st.dataframe(table, hide_index=True, key="exits", height="content")
+
+
 def draw() -> None:
     """Everything that moves."""
     jobs.reap(store)
@@ -191,6 +201,7 @@ def draw() -> None:
     if len(contrasts := contrasts_table(group)):
         st.subheader("Seed by seed", anchor=False)
         st.dataframe(contrasts, hide_index=True, key="contrasts", height="content")
+    exit_by_exit(group)
     under_noise(group)
     st.subheader("What differs from the paper", anchor=False)
     difference_list(group)

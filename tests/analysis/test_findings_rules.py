@@ -375,3 +375,11 @@ def test_a_single_record_without_it_does_not_end_a_spell() -> None:
     assert (found_spell.since, found_spell.until) == (0, 90)
     assert spell(steps, steps < 30, horizon=200) is None
     assert spell(steps, steps >= 150, horizon=200).until is None
+
+
+def test_the_sum_of_many_exits_losses_is_not_taken_for_the_loss_of_a_network_that_knows_nothing() -> None:
+    tables = healthy()
+    falling = tables.curves["train_loss"].values
+    sums = {"train_loss": falling + 9 * np.log(10), "loss/exit 9": np.full(200, 2.3), "loss/exit 10": falling}
+    assert not diagnose(with_curves(tables, **sums))
+    assert diagnose(with_curves(tables, **{**sums, "loss/exit 10": np.full(200, 2.3)}))

@@ -1,5 +1,6 @@
 """A run's records as arrays, the form in which the rules look at them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -98,6 +99,7 @@ class Curve:
         return int(self.steps.size)
 
 
+_EXIT = re.compile(r"loss/exit (\d+)")
 _NO_CURVE = Curve(steps=np.array([], dtype=np.int64), values=np.array([]))
 
 
@@ -195,7 +197,10 @@ class Tables:
 
     @property
     def loss(self) -> Curve:
-        """Of the training."""
+        """Of the training; of a network with exits the last one's, for their sum is no cross entropy of K classes."""
+        exits = {int(found[1]): name for name in self.curves if (found := _EXIT.fullmatch(name))}
+        if exits:
+            return self.curves[exits[max(exits)]]
         return self.curve("train_loss", "loss", "train/loss", "training_loss", "train_loss_step")
 
     @property
