@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradscope.config import (
+    AnyMethod,
     AnyModel,
     BatchNorm,
     Cifar100,
@@ -12,6 +13,13 @@ from gradscope.config import (
     CosineWave,
     Elastic,
     Initialisation,
+    KdAttention,
+    KdFitNet,
+    KdFsp,
+    KdGan,
+    KdHinton,
+    KdKr,
+    KdNst,
     Mlp,
     MobileNet,
     PaperCnn,
@@ -19,6 +27,7 @@ from gradscope.config import (
     Resnet,
     RunConfig,
     Sgd,
+    StepDecay,
     Torchvision,
     Train,
 )
@@ -68,6 +77,23 @@ _CIFAR100 = {
     "schedule": _PAPER_SCHEDULE.model_copy(update={"rising_first": True}),
     "train": Train(epochs=160, batch_size=50),
 }
+
+
+# ResNet-8 taught by ResNet-20 with the recipe of RepDistiller and mdistiller (rate 0.05, momentum 0.9, weight decay
+# 5e-4, a tenth of the rate late in the training), short enough to be tried on digits. Weights are those of each method.
+_KD_OPTIMIZER = Sgd(lr=0.05, momentum=0.9, weight_decay=5e-4)
+# two optimisers: 0.01 for the student and ten times that for the merged layers, as stated in the paper
+_KR_OPTIMIZER = Sgd(lr=0.01, momentum=0.9, weight_decay=1e-5)
+
+
+def _student(method: AnyMethod, optimizer: Sgd = _KD_OPTIMIZER) -> RunConfig:
+    return RunConfig(
+        model=Resnet(depth=8),
+        methods=(Initialisation(scheme="he"), method),
+        optimizer=optimizer,
+        schedule=StepDecay(),
+        train=Train(epochs=15, batch_size=64),
+    )
 
 
 def _paper(
@@ -147,6 +173,35 @@ PRESETS: dict[str, Preset] = {
                 optimizer=Sgd(lr=0.1, momentum=0.9, weight_decay=1e-4),
                 train=Train(batch_size=128),
             ),
+        ),
+        _preset(
+            "kd-hinton",
+            "A small student learns a larger network's softened answers; the teacher is trained first.",
+            _student(KdHinton()),
+        ),
+        _preset(
+            "kd-fitnet",
+            "The student's middle layer imitates the teacher's: which layers does the hint reach?",
+            _student(KdFitNet()),
+        ),
+        _preset(
+            "kd-fsp", "In two stages: first the flow between layers, then labels.", _student(KdFsp(fsp_weight=1.0))
+        ),
+        _preset("kd-nst", "Channels are active in the same places as the teacher's.", _student(KdNst())),
+        _preset(
+            "kd-attention",
+            "The student looks where the teacher looks; weight 20 suits pictures of 8x8.",
+            _student(KdAttention(attention_weight=20.0)),
+        ),
+        _preset(
+            "kd-gan",
+            "Student and teacher against a discriminator that tells their labels from true ones.",
+            _student(KdGan()),
+        ),
+        _preset(
+            "kd-kr",
+            "The teacher's layers merged into as few as the student has, and a penalty with thresholds that learn.",
+            _student(KdKr(), _KR_OPTIMIZER),
         ),
         _preset("paper-tanh", "Ten tanh layers, model 1, without pseudo-normalisation.", _paper(), _PAPER),
         _preset(

@@ -289,6 +289,8 @@ class Run:
     """How long the model was watched while it trained, recording included."""
     pace: Pace = Pace()
     """How often it is recorded now."""
+    waits_for: int | None = None
+    """Run that has to be complete before this one begins: its teacher."""
 
 
 CLEAN = "clean"

@@ -50,3 +50,24 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[s
     """(setting, before, after) of every setting that is not the same."""
     table = differing(side_by_side({0: before, 1: after}))
     return [(str(name), str(row[0]), str(row[1])) for name, row in table.iterrows()]
+
+
+_BESIDE_THE_RESULT = {"preset", "record"}
+_OF_DATA = {"name", "path", "label"}
+_OF_TRAIN = {"device", "checkpoint_every"}
+_OF_TEACHER = {"teacher_run", "teacher_file"}
+
+
+def essence(config: Mapping[str, Any]) -> dict[str, Any]:  # Any: as above
+    """The settings that decide a run's result: not where its data or its teacher lie, what is recorded, on which
+    device it runs.
+    """
+    kept = {name: value for name, value in config.items() if name not in _BESIDE_THE_RESULT}
+    kept["data"] = _without(config["data"], _OF_DATA)
+    kept["train"] = _without(config["train"], _OF_TRAIN)
+    kept["methods"] = [_without(method, _OF_TEACHER) for method in config["methods"]]
+    return kept
+
+
+def _without(settings: Mapping[str, Any], names: set[str]) -> dict[str, Any]:  # Any: as above
+    return {name: value for name, value in settings.items() if name not in names}

@@ -15,6 +15,7 @@ from gradscope.errors import ConfigError
 
 if TYPE_CHECKING:
     from gradscope.config import RunConfig
+    from gradscope.store import Store
 
 
 @app.command()
@@ -46,11 +47,35 @@ def train(
         run_id = jobs.submit(opened, config, shown, tag or [])
         typer.echo(f"run {run_id} ({shown}) is queued; `gradscope runs` shows how it goes")
         return
+    config = _taught_here(opened, config, shown, tag or [])
     run_id = jobs.create(opened, config, shown, status=Status.RUNNING, tags=tag or [])
     status = train_here(opened, run_id, shown)
     if status is Status.COMPLETED and config.train.robustness:
         measure_here(opened, run_id, Robustness(device=config.train.device))
     raise typer.Exit(EXIT_CODES[status])
+
+
+def _taught_here(store: "Store", config: "RunConfig", name: str, tags: Sequence[str]) -> "RunConfig":
+    """The config with a teacher that is trained: in this process, if there is none yet."""
+    from gradscope import jobs
+    from gradscope.jobs.teaching import taught_by, teacher_config
+    from gradscope.records import Status
+
+    wanted, found = teacher_config(config), jobs.known_teacher(store, config)
+    if wanted is None:
+        return config
+    if found is not None and not found.status.is_final:
+        raise ConfigError(
+            f"the teacher, run {found.id} ({found.name}), is {found.status}; wait for it, or let the student wait with "
+            "--queue"
+        )
+    if found is not None:
+        return taught_by(config, found.id)
+    teacher = jobs.create(store, wanted, f"{name}, teacher", status=Status.RUNNING, tags=tags)
+    status = train_here(store, teacher, f"{name}, teacher")
+    if status is not Status.COMPLETED:
+        raise typer.Exit(EXIT_CODES[status])
+    return taught_by(config, teacher)
 
 
 def config_of(preset_name: str | None, flags: dict[str, object], changes: Sequence[str]) -> "RunConfig":

@@ -4,7 +4,17 @@ What every page needs is here; who serves the queues imports `gradscope.jobs.sup
 command `gradscope.jobs.command`.
 """
 
-from gradscope.jobs.actions import create, delete, ensure_supervisor, log_tail, reap, resume, stop, submit
+from gradscope.jobs.actions import (
+    create,
+    delete,
+    ensure_supervisor,
+    known_teacher,
+    log_tail,
+    reap,
+    resume,
+    stop,
+    submit,
+)
 from gradscope.jobs.tasks import create_task, stop_task, submit_task, task_log_tail
 
 __all__ = [
@@ -12,6 +22,7 @@ __all__ = [
     "create_task",
     "delete",
     "ensure_supervisor",
+    "known_teacher",
     "log_tail",
     "reap",
     "resume",

@@ -22,15 +22,26 @@ from gradscope.store import Store, read, read_tasks, write, write_tasks
 
 if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
     from gradscope.config import RunConfig
+    from gradscope.records import Run
 
 _STARTING_SECONDS = 5.0
 """A supervisor that we started so recently may not hold its lock yet."""
 
 
 def create(store: Store, config: "RunConfig", name: str, *, status: Status, tags: Sequence[str] = ()) -> int:
-    """Add a run that is to be trained, with an empty folder; returns its id."""
+    """Add a run that is to be trained, with an empty folder; returns its id. A student whose teacher is on the way
+    waits for it in the queue.
+
+    Raises:
+        RunNotFound, JobError: the teacher that it names is not there, or will not be complete.
+    """
+    from gradscope.jobs.teaching import waits_for
+
     values = _from_anywhere(config).model_dump(mode="json")
-    run_id = write.create_run(store, name=name, source="train", config=values, status=status, tags=tags)
+    waits = waits_for(store, config)
+    run_id = write.create_run(
+        store, name=name, source="train", config=values, status=status, tags=tags, waits_for=waits
+    )
     _set_aside(store.paths(run_id).folder)
     return run_id
 
@@ -52,14 +63,37 @@ def _set_aside(folder: Path) -> None:
 def submit(store: Store, config: "RunConfig", name: str, tags: Sequence[str] = ()) -> int:
     """Queue a run and see to it that somebody serves the queue; returns the run's id at once.
 
+    A student without a teacher gets one: a run that was trained just so, or else one that is queued before it.
+
     Raises:
         StoreError: the store cannot be written.
-        JobError: no supervisor can be started here, or `GRADSCOPE_SLOTS` is no number.
+        RunNotFound, JobError: no supervisor can be started here, `GRADSCOPE_SLOTS` is no number, or as `create`.
     """
     wished_slots()
-    run_id = create(store, config, name, status=Status.QUEUED, tags=tags)
+    known = _with_teacher(store, config, name, tags)
+    run_id = create(store, known, name, status=Status.QUEUED, tags=tags)
     ensure_supervisor(store)
     return run_id
+
+
+def _with_teacher(store: Store, config: "RunConfig", name: str, tags: Sequence[str]) -> "RunConfig":
+    """The config with a run as its teacher where it names none: one that is there already, else one queued now."""
+    from gradscope.jobs.teaching import taught_by, teacher_config
+
+    wanted, found = teacher_config(config), known_teacher(store, config)
+    if wanted is None:
+        return config
+    if found is not None:
+        return taught_by(config, found.id)
+    return taught_by(config, create(store, wanted, f"{name}, teacher", status=Status.QUEUED, tags=tags))
+
+
+def known_teacher(store: Store, config: "RunConfig") -> "Run | None":
+    """Of a student whose teacher is trained first: the run that was, or is going to be, trained just as that one."""
+    from gradscope.jobs.teaching import teacher_config, twin
+
+    wanted = teacher_config(config)
+    return None if wanted is None else twin(store, _from_anywhere(wanted))
 
 
 def stop(store: Store, run_id: int) -> Status:

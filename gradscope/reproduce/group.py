@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradscope.analysis.settings import essence
 from gradscope.config import Robustness, RunConfig
 from gradscope.records import Run, Status, Task
 from gradscope.reproduce.paper import Experiment, Paper
@@ -16,10 +17,6 @@ from gradscope.reproduce.scales import Scale, lacking, read_from, with_seed
 from gradscope.store import Store, read, read_tasks
 
 Values = Mapping[str, Any]  # Any: whatever a setting may be
-
-_BESIDE_THE_RESULT = {"preset", "record"}
-_OF_DATA = {"name", "path", "label"}
-_OF_TRAIN = {"device", "checkpoint_every"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +150,3 @@ class _Known:
         own = [run for run in self._runs if experiment.name in run.tags and essence(run.config) == wanted]
         own.sort(key=lambda run: (run.status is not Status.COMPLETED, run.status.is_final))
         return own[0] if own else None
-
-
-def essence(config: Values) -> dict[str, Any]:  # Any: as above
-    """The settings that decide a run's result: not where its data lie, what is recorded, on which device it runs."""
-    kept = {name: value for name, value in config.items() if name not in _BESIDE_THE_RESULT}
-    kept["data"] = {name: value for name, value in config["data"].items() if name not in _OF_DATA}
-    kept["train"] = {name: value for name, value in config["train"].items() if name not in _OF_TRAIN}
-    return kept

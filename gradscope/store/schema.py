@@ -95,6 +95,7 @@ class RunRow(Base):
     data_fingerprint: Mapped[str | None]
     n_parameters: Mapped[int | None] = mapped_column(BigInteger)
 
+    waits_for: Mapped[int | None] = mapped_column(BigInteger)
     stop_requested: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None]
     nonfinite_step: Mapped[int | None]

@@ -21,7 +21,7 @@ from gradscope.records import (
     Run,
     Status,
 )
-from gradscope.store import read, rows
+from gradscope.store import read, rows, waiting
 from gradscope.store.engine import Store
 from gradscope.store.limits import checked_name, checked_note, checked_tags
 from gradscope.store.schema import (
@@ -76,8 +76,11 @@ def create_run(
     provenance: Provenance | None = None,
     tags: Sequence[str] = (),
     note: str = "",
+    waits_for: int | None = None,
 ) -> int:
     """Add a run; returns its id, which is never used again even when the run is deleted.
+
+    Queued, it begins when it is its turn and the run that it waits for is complete.
 
     Raises:
         ConfigError: name, tags or note are longer than `gradscope.store.limits` says, or the name is empty.
@@ -87,7 +90,9 @@ def create_run(
     now = _now()
     if status.is_alive:
         values |= {"started": now, "heartbeat": now}
-    statement = insert(RunRow).values(source=source, config=dict(config), status=status, created=now, **texts, **values)
+    statement = insert(RunRow).values(
+        source=source, config=dict(config), status=status, created=now, waits_for=waits_for, **texts, **values
+    )
     with store.writer.begin() as connection:
         return int(connection.execute(statement.returning(RunRow.id)).scalar_one())
 
@@ -283,9 +288,15 @@ def delete(store: Store, run_id: int) -> None:
 
 
 def claim(store: Store, *, host: str, pid: int) -> Run | None:
-    """Take the oldest queued run: running from now on, for the process that asked. None when the queue is empty."""
-    oldest = select(RunRow.id).where(RunRow.status == Status.QUEUED).order_by(RunRow.id).limit(1)
+    """Take the oldest queued run that waits for no other: running from now on, for the process that asked. None when
+    there is none. Queued runs whose teacher will not be complete fail.
+    """
+    if not waiting.is_anything_to_do(store):  # a student that waits for hours costs no lock
+        return None
     with store.writer.begin() as connection:
+        for orphan, why in waiting.orphans(connection):
+            connection.execute(changed(orphan, status=Status.FAILED, ended=_now(), error=why))
+        oldest = select(RunRow.id).where(*waiting.READY).order_by(RunRow.id).limit(1)
         run_id = connection.execute(oldest.with_for_update(skip_locked=True)).scalar()
         if run_id is None:
             return None

@@ -86,8 +86,12 @@ def _life(run: Run, now: datetime) -> dict[str, object]:
         "run": choice.text_of(run),
         "status": choice.status_text(run),
         "done": None if share is None else 100 * share,
-        "left": run.progress.phase or "" if left is None else duration(left),
+        "left": (_waits(run) or run.progress.phase or "") if left is None else duration(left),
     }
+
+
+def _waits(run: Run) -> str:
+    return f"waits for {run.waits_for}" if run.waits_for and run.status is Status.QUEUED else ""
 
 
 def _result(run: Run) -> dict[str, str]:
