@@ -26,9 +26,9 @@ _AFTERWARDS = "When they are trained, the same command queues their tests under 
 
 @app.command()
 def reproduce(
-    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn or elastic.")],
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn, elastic, kr or narrow-deep.")],
     scale: Annotated[
-        str, typer.Option(help="tiny (seconds), short, cpu (about an hour on two cores) or full.")
+        str, typer.Option(help="tiny (seconds), glance, short, cpu (about an hour on two cores) or full.")
     ] = "cpu",
     seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
     data_folder: Annotated[

@@ -11,6 +11,7 @@ from typing import Any
 
 from gradscope.analysis.settings import essence
 from gradscope.config import Robustness, RunConfig
+from gradscope.jobs.teaching import taught_by
 from gradscope.records import Run, Status, Task
 from gradscope.reproduce.paper import Experiment, Paper
 from gradscope.reproduce.scales import Scale, lacking, read_from, with_seed
@@ -133,6 +134,8 @@ class _Known:
         self._tasks = {task.run_id: task for task in reversed(found) if task.settings == noise}
 
     def item(self, experiment: Experiment, config: RunConfig, lacks: str | None) -> Item:
+        teacher = self._teacher(experiment, config.train.seed)
+        config = config if teacher is None else taught_by(config, teacher.id)
         run = self._run(experiment, essence(config.model_dump(mode="json")))
         return Item(
             experiment=experiment,
@@ -144,6 +147,14 @@ class _Known:
             noise=self._scale.noise if experiment.noise else None,
             task=self._tasks.get(run.id) if run else None,
         )
+
+    def _teacher(self, experiment: Experiment, seed: int) -> Run | None:
+        """The run that teaches it; None as long as there is none, or where it has none."""
+        found = next((e for e in self._paper.experiments if e.name == experiment.teacher), None)
+        if found is None:
+            return None
+        config = with_seed(self._scale.config(found), seed)
+        return self._run(found, essence(config.model_dump(mode="json")))
 
     def _run(self, experiment: Experiment, wanted: Values) -> Run | None:
         """The newest completed one, else one that goes, else one to go on with."""

@@ -49,6 +49,8 @@ class Experiment:
     """Why there is no published figure."""
     differences: tuple[Difference, ...] = ()
     """Beside those that all experiments of the paper share."""
+    teacher: str = ""
+    """The experiment whose run of the same seed teaches this one; it stands before it."""
     lighter: RunConfig | None = None
     """What stands for it at the smaller scales, before these make it shorter; itself where None."""
     heavy: bool = False

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from gradscope.errors import ConfigError
-from gradscope.reproduce import elastic, pn
+from gradscope.reproduce import elastic, kr, narrow_deep, pn
 from gradscope.reproduce.paper import Experiment, Paper
 
-PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (pn.PAPER, elastic.PAPER)}
+PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (pn.PAPER, elastic.PAPER, kr.PAPER, narrow_deep.PAPER)}
 
 
 def paper_of(name: str) -> Paper:
@@ -21,7 +21,7 @@ def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False, heavy
 
     Args:
         paper: whose experiments.
-        only: their names.
+        only: their names; the teachers of those that have one come along.
         sweep: where none is named, also those that vary what the paper leaves open.
         heavy: where none is named, also those that take a GPU.
 
@@ -32,5 +32,6 @@ def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False, heavy
     if unknown := [name for name in only if name not in known]:
         raise ConfigError(f"experiment {unknown[0]!r} is unknown; use one of {', '.join(known)}")
     if only:
-        return [e for e in paper.experiments if e.name in only]
+        wanted = {*only, *(known[name].teacher for name in only)}
+        return [e for e in paper.experiments if e.name in wanted]
     return [e for e in paper.experiments if (sweep or not e.sweep) and (heavy or not e.heavy)]

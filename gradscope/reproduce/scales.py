@@ -10,6 +10,7 @@ from gradscope.errors import ConfigError
 from gradscope.reproduce.paper import Experiment
 
 TINY_IMAGES, TINY_EPOCHS = 100, 2
+GLANCE_IMAGES, GLANCE_EPOCHS = 2_000, 6
 SHORT_IMAGES, SHORT_EPOCHS = 5_000, 5
 CPU_IMAGES, CPU_EPOCHS, CPU_TAIL_EPOCHS = 10_000, 6, 1
 
@@ -44,6 +45,10 @@ def _full(config: RunConfig) -> RunConfig:
     return config
 
 
+def _glance(config: RunConfig) -> RunConfig:
+    return _changed(config, _some(config, GLANCE_IMAGES), GLANCE_EPOCHS, 1, every=50)
+
+
 def _short(config: RunConfig) -> RunConfig:
     return _changed(config, _some(config, SHORT_IMAGES), SHORT_EPOCHS, 1, every=50)
 
@@ -72,6 +77,13 @@ SCALES: Mapping[str, Scale] = {
             says=f"{TINY_IMAGES} hand-written digits, {TINY_EPOCHS} epochs: tries the machinery, tells nothing else.",
             fit=_tiny,
             noise=Robustness(levels=(0.1, 0.5), draws=2, images=50),
+        ),
+        Scale(
+            name="glance",
+            says=f"{GLANCE_IMAGES:,} pictures of CIFAR to train on and as many to test, {GLANCE_EPOCHS} epochs: some "
+            "minutes for a dozen small networks. Says whether a method learns at all, and little of which is better.",
+            fit=_glance,
+            noise=Robustness(levels=(0.1, 0.3, 1.0), draws=2, images=500),
         ),
         Scale(
             name="short",

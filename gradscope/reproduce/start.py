@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gradscope import jobs
+from gradscope.jobs.teaching import taught_by
 from gradscope.reproduce.group import Item
 from gradscope.store import Store
 
@@ -16,12 +17,18 @@ def queue(store: Store, items: Sequence[Item]) -> list[int]:
     Raises:
         StoreError, JobError: as `gradscope.jobs.submit` and `gradscope.jobs.resume`.
     """
-    return [_queue(store, item) for item in items]
+    made: dict[tuple[str, int], int] = {}
+    for item in items:
+        teacher = made.get((item.experiment.teacher, item.seed))
+        made[item.experiment.name, item.seed] = _queue(store, item, teacher)
+    return list(made.values())
 
 
-def _queue(store: Store, item: Item) -> int:
+def _queue(store: Store, item: Item, teacher: int | None) -> int:
+    """The teacher: one that was queued just now, which the item does not know yet."""
     if item.run is None:
-        return jobs.submit(store, item.config, item.name, item.tags)
+        config = item.config if teacher is None else taught_by(item.config, teacher)
+        return jobs.submit(store, config, item.name, item.tags)
     if item.lacks_noise and item.noise:
         jobs.submit_task(store, item.run.id, item.noise)
     else:

@@ -170,7 +170,7 @@ def _of_scale(group: Group, experiment: Experiment) -> list[Difference]:
     return [
         Difference(setting=name, paper=f"{_said(before)} at full scale", ours=_said(after))
         for name, before, after in found
-        if name not in _NOT_A_DIFFERENCE
+        if name not in _NOT_A_DIFFERENCE and not name.endswith(".teacher_run")
     ]
 
 
