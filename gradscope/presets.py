@@ -184,9 +184,7 @@ PRESETS: dict[str, Preset] = {
             "The student's middle layer imitates the teacher's: which layers does the hint reach?",
             _student(KdFitNet()),
         ),
-        _preset(
-            "kd-fsp", "In two stages: first the flow between layers, then labels.", _student(KdFsp(fsp_weight=1.0))
-        ),
+        _preset("kd-fsp", "In two stages: first the flow between layers, then labels.", _student(KdFsp())),
         _preset("kd-nst", "Channels are active in the same places as the teacher's.", _student(KdNst())),
         _preset(
             "kd-attention",

@@ -136,8 +136,8 @@ class KdFsp(_OfLayers):
     """
 
     name: Literal["kd_fsp"] = "kd_fsp"
-    fsp_weight: float = Field(50.0, ge=0, le=1e6)
-    """Of the mean squared difference between the matrices."""
+    fsp_weight: float = Field(1.0, ge=0, le=1e6)
+    """Of the mean squared difference between the matrices; 50 is usual with one stage."""
     first_stage: float = Field(0.125, ge=0, lt=1)
     """Share of the epochs, at least one, that train the features on the matrices alone; after them they do not count.
     0: one stage, all terms together."""

@@ -61,9 +61,8 @@ def _config(data: str, model: AnyModel, *methods: AnyMethod, own: bool = False) 
 
 def _lighter(model: AnyModel, *methods: AnyMethod) -> RunConfig:
     """ResNet-20 teaches ResNet-8 of the same width, without augmentation and at one rate for all; step A keeps 0.1."""
-    gentle = tuple(
-        m.model_copy(update={"merge_rate": _RATE / _SMALL_RATE}) if isinstance(m, KdKr) else m for m in methods
-    )
+    rate = {"merge_rate": _RATE / _SMALL_RATE}
+    gentle = tuple(m.model_copy(update=rate) if isinstance(m, KdKr) else m for m in methods)
     return RunConfig(
         data=Cifar10(),
         model=model,
@@ -112,7 +111,7 @@ _FSP_WIDTH = Difference(
 _OF_THE_LIGHTER = Difference(
     setting="networks below full scale",
     paper="ResNet-26 and ResNet-8",
-    ours="ResNet-20 teaches ResNet-8, both width 16",
+    ours="ResNet-20 and ResNet-8, both width 16",
 )
 
 
@@ -201,9 +200,7 @@ PAPER = Paper(
             paper="the factor is lost; parameters are 0.12 M and 0.09 M",
             ours="width 20 and 18",
         ),
-        Difference(
-            setting="merged layers a group", paper="3", ours="as many as the depths give, within one size of map"
-        ),
+        Difference(setting="merged layers a group", paper="3", ours="as many as the depths give"),
         Difference(setting="augmentation", paper="not said", ours="flips and crops with 4 pixels, full scale only"),
         Difference(setting="Gaussian artefacts, sigma 1", paper="unit not said", ours="a blur of one pixel"),
         Difference(setting="training pictures", paper="all 50,000", ours="2 % kept for validation at full scale"),

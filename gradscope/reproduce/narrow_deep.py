@@ -100,11 +100,9 @@ PAPER = Paper(
         Difference(
             setting="networks and data below full scale",
             paper="CIFAR-100",
-            ours="CIFAR-10; ResNet-20 teaches ResNet-14 (width 10), ResNet-8 (16) and ResNet-20 (8), 65 to 75 k parameters",
+            ours="CIFAR-10; ResNet-20 teaches ResNet-14 (width 10), ResNet-8 (16) and ResNet-20 (8)",
         ),
-        Difference(
-            setting="loss", paper="students learn the teacher's output", ours="Hinton's, T = 4, weights 0.1, 0.9"
-        ),
+        Difference(setting="loss", paper="the teacher's output is learnt", ours="Hinton's, T = 4, weights 0.1, 0.9"),
         Difference(setting="recipe", paper="not known to us", ours="as in RepDistiller: 240 epochs, rate 0.05"),
         Difference(setting="Pascal VOC", paper="the second data set", ours="not run here"),
     ),
