@@ -24,14 +24,15 @@ from gradscope.reproduce.paper import Contrast, Difference, Experiment, Paper
 _UNKNOWN = "the numbers of the paper are not known to us"
 _DATA = Cifar100(val_fraction=0.02, augment="flip_crop")
 TEACHER = Resnet(depth=110)
-FAMILY: dict[str, tuple[str, Resnet, Resnet | None]] = {
+FAMILY: dict[str, tuple[str, Resnet, Resnet]] = {
     # name: what it is, at full scale, and what stands for it at the smaller ones
     "plain": ("unmodified student", Resnet(depth=20), Resnet(depth=14, width=10)),
     "wide": ("wide student", Resnet(depth=14, width=20), Resnet(depth=8)),
     "narrow-deep": ("narrow-deep student", Resnet(depth=56, width=9), Resnet(depth=20, width=8)),
-    "narrow-deep-mild": ("narrow-deep student, milder", Resnet(depth=32, width=12), None),
-    "narrow-deep-extreme": ("narrow-deep student, extreme", Resnet(depth=110, width=6), None),
+    "narrow-deep-mild": ("narrow-deep student, milder", Resnet(depth=32, width=12), Resnet(depth=26, width=7)),
+    "narrow-deep-extreme": ("narrow-deep student, extreme", Resnet(depth=110, width=6), Resnet(depth=32, width=6)),
 }
+_LARGEST = {"narrow-deep-mild", "narrow-deep-extreme"}
 
 
 def _config(model: Resnet, *methods: KdHinton) -> RunConfig:
@@ -47,10 +48,8 @@ def _config(model: Resnet, *methods: KdHinton) -> RunConfig:
     )
 
 
-def _lighter(model: Resnet | None, *methods: KdHinton) -> RunConfig | None:
+def _lighter(model: Resnet, *methods: KdHinton) -> RunConfig:
     """On CIFAR-10: with a few thousand pictures a hundred classes have too few each."""
-    if model is None:
-        return None
     full = _config(model, *methods)
     record = Record(every=50, log="gradients")
     return full.model_copy(update={"data": Cifar10(), "schedule": StepDecay(milestones=(0.6, 0.85)), "record": record})
@@ -65,7 +64,7 @@ def _pair(name: str) -> tuple[Experiment, Experiment]:
         config=_config(model),
         unpublished=_UNKNOWN,
         lighter=_lighter(small),
-        heavy=small is None,
+        heavy=name in _LARGEST,
     )
     taught = Experiment(
         name=f"{name}-kd",
@@ -73,7 +72,7 @@ def _pair(name: str) -> tuple[Experiment, Experiment]:
         config=_config(model, KdHinton()),
         unpublished=_UNKNOWN,
         lighter=_lighter(small, KdHinton()),
-        heavy=small is None,
+        heavy=name in _LARGEST,
         teacher="teacher",
     )
     return alone, taught

@@ -65,9 +65,9 @@ def test_only_what_is_named_is_chosen_and_the_sweep_only_when_asked_for() -> Non
     assert len(chosen(PN, sweep=True)) == len(PN.experiments)
     with pytest.raises(ConfigError, match="experiment 'resnet' is unknown; use one of tanh, pn-direct"):
         chosen(PN, ["resnet"])
-    with pytest.raises(ConfigError, match="paper 'x' is unknown; use one of pn, elastic"):
+    with pytest.raises(ConfigError, match="paper 'x' is unknown; use one of pn, elastic, kr, narrow-deep"):
         paper_of("x")
-    with pytest.raises(ConfigError, match="scale 'x' is unknown; use one of tiny, short, cpu, full"):
+    with pytest.raises(ConfigError, match="scale 'x' is unknown; use one of tiny, glance, short, cpu, full"):
         scale_of("x")
 
 
