@@ -49,6 +49,7 @@ navigation = st.navigation(
             st.Page(
                 "pages/compare/1_Compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"
             ),
+            st.Page("pages/compare/2_What_if.py", title="What if", icon=":material/tune:", url_path="what_if"),
         ],
         "Test": [
             st.Page(

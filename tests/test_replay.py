@@ -15,6 +15,7 @@ from gradscope.replay import Weights, needs_data, replay
 from gradscope.store import Store, open_store, read
 from gradscope.train import train
 from gradscope.trained import fresh_network
+from gradscope.workbench import questions
 from gradscope.workbench.questions import what_if
 
 SMALL = {"model.depth": 4, "model.width": 16, "data.limit": 200, "train.epochs": 1, "train.device": "cpu"}
@@ -119,3 +120,10 @@ def test_a_loss_that_is_not_finite_is_said_so(store: Store, run: int) -> None:
     assert answer["loss"] is None or math.isfinite(answer["loss"])
     assert {row["kind"] for row in answer["rows"]} == {"gradient", "signal", "activation"}
     assert [row["name"] for row in answer["rows"] if row["kind"] == "gradient"][-1] == "output"
+
+
+def test_an_answer_takes_as_many_pictures_as_two_seconds_allow(store: Store, run: int, monkeypatch) -> None:
+    asked = {"store": store.name, "run": run, "settings": {}, "weights": "start", "scale": 1.0}
+    assert (what_if(asked)["images"], what_if(asked)["is_whole"]) == (50, True)
+    monkeypatch.setattr(questions, "MOST_MACS", 3 * 20 * (64 * 16 + 2 * 16 * 16 + 16 * 10))
+    assert (what_if(asked)["images"], what_if(asked)["is_whole"]) == (20, False)

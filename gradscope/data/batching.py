@@ -27,6 +27,10 @@ class MiniBatch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, n: int) -> "MiniBatch":
+        """The first n pictures, or all where there are no more."""
+        return MiniBatch(images=self.images[:n], labels=self.labels[:n], places=self.places[:n])
+
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """What an epoch's order and augmentation are drawn from: seed and epoch alone, whatever was drawn before."""

@@ -1,6 +1,7 @@
 """What can be asked."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import lru_cache
@@ -10,22 +11,27 @@ from safetensors.torch import load_file
 
 from gradscope import first_batch
 from gradscope.config import DataSettings, RunConfig, parse_config
-from gradscope.data import Dataset, augmenter, epoch_generator, load, minibatches, normaliser
+from gradscope.data import Dataset, MiniBatch, augmenter, epoch_generator, load, minibatches, normaliser
 from gradscope.errors import CheckpointError
 from gradscope.first_batch import FirstBatch
+from gradscope.models.sizes import n_macs
 from gradscope.overrides import with_overrides
 from gradscope.paths import RunPaths
 from gradscope.records import Kind, LayerStats, Run
 from gradscope.replay import Own, Replayed, Weights, needs_data, replay
 from gradscope.store import Store, open_store, read
 
+MOST_MACS = 24_000_000_000
+"""Multiply-accumulates of an answer, a training step being three forward passes: 20 layers of ResNet on 128 pictures of
+CIFAR take 16 thousand millions, and two thirds of a second of one core."""
+
 SHOWN = (Kind.GRADIENT, Kind.SIGNAL, Kind.ACTIVATION)
 _NUMBERS = ("n", "rms", "mean_abs", "max_abs", "zeros", "nan", "pos_inf", "neg_inf", "saturated", "dead")
 
 
 def warm(asked: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
-    """Nothing: whoever asks wants the libraries to be loaded by the time of the first real question."""
-    return {}
+    """The number of this process: whoever asks wants the libraries to be loaded before the first real question."""
+    return {"pid": os.getpid()}
 
 
 def what_if(asked: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON
@@ -53,15 +59,23 @@ def _replayed(store: Store, asked: Mapping[str, Any]) -> dict[str, Any]:  # Any:
     config = with_overrides(own, asked["settings"])
     kept = first_batch.load(paths) or _drawn(own, paths)
     at_start = asked["weights"] == "start"
+    batch = _affordable(config, kept)
     found = replay(
         config,
-        kept.batch,
+        batch,
         kept.n_classes,
         weights=None if at_start else Weights(tensors=_checkpoint(run, paths), scale=float(asked["scale"])),
         epoch=0 if at_start else min(int(run.progress.epoch or 0), config.train.epochs - 1),
         own=Own(data=_data(own.data, own.train.seed), store=store) if needs_data(config) else None,
     )
-    return {**_told(found), "is_whole": kept.is_whole}
+    return {**_told(found), "is_whole": kept.is_whole and len(batch) == len(kept.batch)}
+
+
+def _affordable(config: RunConfig, kept: FirstBatch) -> MiniBatch:
+    """As many pictures of the batch as two cores answer for within two seconds, and at least 16."""
+    channels, height, width = kept.batch.images.shape[1:]
+    forward = n_macs(config.model, (channels, height, width), kept.n_classes)
+    return kept.batch.first(max(16, MOST_MACS // (3 * forward)))
 
 
 def _checkpoint(run: Run, paths: RunPaths) -> dict[str, Any]:  # Any: safetensors names no type

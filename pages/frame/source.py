@@ -63,6 +63,11 @@ def _identity(name: str) -> int | None:
     return path.stat().st_ino if not is_url(name) and path.exists() else None
 
 
+def identity(store: Store) -> Key:
+    """Tells the store from another one of the same name, for a page's own caches."""
+    return store.name, _identity(store.name)
+
+
 def _key(store: Store, runs: Sequence[Run]) -> Key:
     return store.name, _identity(store.name), *((run.id, run.revision) for run in runs)
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import psutil
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from gradscope.serve import ADDRESS
 
@@ -29,6 +30,7 @@ PAGES = {
     "Layers over time": "layers_over_time",
     "Learning curves": "learning_curves",
     "Compare": "compare",
+    "What if": "what_if",
     "Noise robustness": "noise_robustness",
     "Saliency": "saliency",
     "What it looks at": "what_it_looks_at",
@@ -213,6 +215,21 @@ def number(text: str) -> int:
 def curve(page: Page) -> Locator:
     """The lines of the first figure that are seen; fitted ones wait for the pointer."""
     return page.get_by_test_id("stVegaLiteChart").first.locator('svg g.mark-line path:not([opacity="0"])')
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Open a choice and press one of its options; again where a redraw closed the list in between."""
+
+    def press() -> bool:
+        page.get_by_role("combobox", name=label).click()
+        with contextlib.suppress(PlaywrightTimeout):
+            page.get_by_role("option", name=option, exact=True).click(timeout=3000)
+            return True
+        page.keyboard.press("Escape")
+        return False
+
+    until(press, f"{option} is chosen as {label}")
+    settled(page)
 
 
 def fill(page: Page, label: str, value: object) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from driven import Dashboard, alright, at, settled, tables, until
+from driven import Dashboard, alright, at, choose, settled, tables, until
 from playwright.sync_api import Browser, Page, expect
 
 from gradscope.jobs import submit
@@ -28,8 +28,7 @@ def test_the_address_restores_what_was_compared(gallery: Dashboard, page: Page, 
     page.get_by_role("radio", name="signal", exact=True).click()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_contain_text("Signal against depth")
     settled(page)
-    page.get_by_role("combobox", name="Compared with").click()
-    page.get_by_role("option", name="4 relu").click()
+    choose(page, "Compared with", "4 relu")
     expect(page.get_by_text("Signal less that of relu")).to_be_visible()
     expect(page).to_have_url(re.compile(r"less=4\+relu"))
     other = new_page()

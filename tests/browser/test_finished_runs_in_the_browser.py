@@ -35,6 +35,7 @@ CHARTS = {
     "Layers over time": 5,
     "Learning curves": 3,
     "Compare": 4,
+    "What if": 1,
     "Pseudo-normalisation": 6,
     "Papers": 1,
 }

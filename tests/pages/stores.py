@@ -36,6 +36,7 @@ PAGES = {
     "Layers over time": "pages/observe/2_Layers_over_time.py",
     "Learning curves": "pages/observe/3_Learning_curves.py",
     "Compare": "pages/compare/1_Compare.py",
+    "What if": "pages/compare/2_What_if.py",
     "Noise robustness": "pages/test/1_Noise_robustness.py",
     "Saliency": "pages/test/2_Saliency.py",
     "What it looks at": "pages/test/3_What_it_looks_at.py",
