@@ -81,7 +81,8 @@ navigation = st.navigation(
             ),
             st.Page("pages/methods/4_Papers.py", title="Papers", icon=":material/article:", url_path="papers"),
         ],
-    }
+    },
+    expanded=True,  # else the last section is folded away once there are more than a dozen pages
 )
 
 choice.sidebar(source.the_store())

@@ -110,7 +110,8 @@ def gradient_decay(
 def depth_axis(rows: pd.DataFrame, relative: bool) -> alt.X:
     """Layers from input to output: by index, or as a share of the depth. Columns needed: layer, name, depth."""
     if relative:
-        axis = alt.Axis(format=".1f", title="depth: 0 input → 1 output      (the gradient flows ←)")
+        tenths = [i / 10 for i in range(11)]
+        axis = alt.Axis(values=tenths, format=".1f", title="depth: 0 input → 1 output      (the gradient flows ←)")
         return alt.X("depth:Q", scale=alt.Scale(domain=[-0.02, 1.02], nice=False), axis=axis)
     last = int(rows["layer"].max())
     names = dict(zip(rows["layer"], rows["name"], strict=True))

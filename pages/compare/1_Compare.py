@@ -44,6 +44,17 @@ and Student's 95 % interval over the seeds. Below, the same layers subtracted: a
 the one it is compared with, at 0 equal; healthy runs run flat. And one layer's magnitudes in every run: the distance in
 decades says how far, on the whole, its values have to be moved to become the other's.
 """
+UNITS = {
+    "test": "test accuracy, %",
+    "± test": "deviation",
+    "from": "95 % from",
+    "to": "95 % to",
+    "best val.": "best validation accuracy, %",
+    "± val.": "deviation ",
+    "a layer": "gradient a layer, \N{MULTIPLICATION SIGN}",
+    "recording": "recording, % of the time",
+}
+# what the columns of the results are called where no pointer explains them
 ALIGNED = {"relative depth": "depth", "layer index": "layer"}
 HEIGHT = 270
 
@@ -314,8 +325,8 @@ def report(view: View, drawn: list[Drawn], tables: Mapping[str, pd.DataFrame]) -
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as text, without the pictures of lines."""
-    kept = frame.drop(columns=[""], errors="ignore").dropna(axis="columns", how="all")
+    """Numbers as text with their units, without the pictures of lines."""
+    kept = frame.drop(columns=[""], errors="ignore").dropna(axis="columns", how="all").rename(columns=UNITS)
     return kept.map(lambda value: significant(value) if isinstance(value, float) else value)
 
 
