@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradscope.config import Initialisation, RunConfig
+from gradscope.config import Initialisation, MobileNet, Resnet, RunConfig, Torchvision
 from gradscope.records import Run
 from gradscope.store.read import STATS_COLUMNS
 
@@ -42,11 +42,11 @@ class Switches:
 def settings(config: RunConfig, switches: Switches) -> dict[str, Any]:  # Any: as with_overrides takes it
     """The switches as settings of a run, for `gradscope.overrides.with_overrides`; what the model lacks is left out."""
     found: dict[str, Any] = {}
-    if switches.activation:
+    if switches.activation and has_activation(config):
         found["model.activation"] = switches.activation
     if switches.scheme or switches.gain != 1.0:
         found |= _initialisation(config, switches)
-    if switches.batch_norm is not None:
+    if switches.batch_norm is not None and not has_norm_built_in(config):
         found["methods.batch_norm"] = switches.batch_norm and not getattr(config.model, "batch_norm", False)
         if not switches.batch_norm and hasattr(config.model, "batch_norm"):
             found["model.batch_norm"] = False
@@ -77,7 +77,12 @@ def has_shortcuts(config: RunConfig) -> bool:
 
 def has_norm_built_in(config: RunConfig) -> bool:
     """Whether the model has batch norm that no setting takes away."""
-    return config.model.name == "resnet"
+    return isinstance(config.model, Resnet | MobileNet | Torchvision)
+
+
+def has_activation(config: RunConfig) -> bool:
+    """Whether the activation is a setting of the run's model."""
+    return "activation" in type(config.model).model_fields
 
 
 def in_words(switches: Switches) -> str:

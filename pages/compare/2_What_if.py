@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import streamlit as st
@@ -110,9 +110,10 @@ def switches(config: RunConfig, weights: str) -> Switches:
     """The row of switches."""
     places = st.columns([2, 2, 3, 2, 2, 3])
     with places[0]:
-        own = getattr(config.model, "activation", None)
-        others = [name for name in Activation.__args__ if name != own]
-        activation = one_of("Activation", "activation", [SAME, *others])
+        variable = what_if.has_activation(config)
+        others = [name for name in get_args(Activation) if name != getattr(config.model, "activation", None)]
+        told = None if variable else "These networks have theirs throughout"
+        activation = one_of("Activation", "activation", [SAME, *others], told, enabled=variable)
     with places[1]:
         fixed = "The weights are trained; only their size can be changed here" if weights == "checkpoint" else None
         scheme = one_of("Start", "scheme", SCHEMES, fixed, enabled=weights == "start")
@@ -128,7 +129,7 @@ def switches(config: RunConfig, weights: str) -> Switches:
     with places[5]:
         pseudo = one_of("Pseudo-normalisation", "pseudo", list(PSEUDO), "Direct form; smooth activations only")
     return Switches(
-        activation=None if activation == SAME else activation,
+        activation=None if activation == SAME or not variable else activation,
         scheme=None if scheme == SAME or weights == "checkpoint" else scheme,
         gain=gain,
         batch_norm=None if built_in else NORMS[norm],

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from gradscope.analysis.what_if import Switches, error_decades, in_words, launched, profile, settings
-from gradscope.config import BatchNorm, Initialisation, Mlp, PseudoNorm, Resnet, RunConfig, Train
+from gradscope.config import BatchNorm, Initialisation, Mlp, PseudoNorm, Resnet, RunConfig, Torchvision, Train
 from gradscope.overrides import with_overrides
 from gradscope.store.read import STATS_COLUMNS
 
@@ -44,8 +44,9 @@ def test_a_norm_is_put_in_once_and_taken_out_wherever_it_is(config: RunConfig) -
 
 def test_shortcuts_and_pseudo_normalisation() -> None:
     assert changed(PLAIN, shortcuts=True).model.residual
-    resnet = RunConfig(model=Resnet())
-    assert changed(resnet, shortcuts=False) == resnet
+    resnet, others = RunConfig(model=Resnet()), RunConfig(model=Torchvision())
+    assert changed(resnet, shortcuts=False, batch_norm=True) == resnet
+    assert changed(others, activation="tanh", shortcuts=True, batch_norm=False) == others
     assert changed(PLAIN, pseudo_norm=1, form="dual").methods == (PseudoNorm(every=1, form="dual"),)
     assert changed(changed(PLAIN, pseudo_norm=2), pseudo_norm=0).methods == ()
 
