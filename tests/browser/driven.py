@@ -71,6 +71,12 @@ class Dashboard:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        assert self._process
+        return self._process.pid
+
     def open(self) -> None:
         """Start it, and wait until it answers."""
         known = {name: value for name, value in os.environ.items() if not name.startswith("GRADSCOPE_")}

@@ -19,7 +19,7 @@ ALL = "runs=1&runs=2&runs=3&runs=4"
 
 def titles(page: Page) -> list[str]:
     charts = page.get_by_test_id("stVegaLiteChart").locator("svg g.role-title-text text")
-    return charts.all_inner_texts()
+    return charts.all_text_contents()
 
 
 def test_the_address_restores_what_was_compared(gallery: Dashboard, page: Page, new_page) -> None:
@@ -35,7 +35,9 @@ def test_the_address_restores_what_was_compared(gallery: Dashboard, page: Page, 
     other.goto(page.url)
     at(other, "Compare")
     expect(other.get_by_text("Signal less that of relu")).to_be_visible()
+    until(lambda: len(titles(other)) == 4, "all is drawn")
     assert titles(other) == titles(page)
+    assert titles(page)[2] == "Signal less that of relu"
     alright(other)
 
 
