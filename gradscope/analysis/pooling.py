@@ -5,7 +5,7 @@ pooled is drawn and named by the same functions as a single run.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,19 @@ def members(groups: Mapping[int, int]) -> dict[int, list[int]]:
     return found
 
 
-def name_of_group(first: str, n: int) -> str:
+def name_of_group(first: str, seeds: Sequence[object]) -> str:
     """What several runs are called together: the name of the first without its seed, and how many they are.
 
-    >>> name_of_group("relu lr=0.1 seed=3", 5), name_of_group("relu seed=3", 1)
-    ('relu lr=0.1, 5 seeds', 'relu seed=3')
+    Args:
+        first: name of the first run.
+        seeds: of all of them; where two share one, or have none, they are called runs and not seeds.
+
+    >>> name_of_group("relu lr=0.1 seed=3", [3, 4]), name_of_group("relu", [3, 3]), name_of_group("relu seed=3", [3])
+    ('relu lr=0.1, 2 seeds', 'relu, 2 runs', 'relu seed=3')
     """
-    return f"{_SEED.sub('', first)}, {n} seeds" if n > 1 else first
+    n = len(seeds)
+    what = "seeds" if len(set(seeds) - {None}) == n else "runs"
+    return f"{_SEED.sub('', first)}, {n} {what}" if n > 1 else first
 
 
 def pooled_profile(profile: pd.DataFrame, groups: Mapping[int, int]) -> pd.DataFrame:

@@ -117,12 +117,18 @@ def _pool(any_seeds: bool) -> bool:
 
 
 def _looks(runs: list[Run], groups: Mapping[int, int]) -> dict[int, RunStyle]:
-    looks, names = choice.look(runs), {run.id: run.name for run in runs}
-    pooled = {group: len(own) for group, own in members(groups).items()}
+    looks, names, seeds = choice.look(runs), {run.id: run.name for run in runs}, {run.id: _seed(run) for run in runs}
     return {
-        group: looks[group] if n == 1 else replace(looks[group], label=name_of_group(names[group], n))
-        for group, n in pooled.items()
+        group: replace(looks[group], label=name_of_group(names[group], [seeds[i] for i in own]))
+        if len(own) > 1
+        else looks[group]
+        for group, own in members(groups).items()
     }
+
+
+def _seed(run: Run) -> object:
+    train = run.config.get("train")
+    return train.get("seed") if isinstance(train, Mapping) else None
 
 
 def _step(runs: list[Run]) -> int | None:

@@ -21,6 +21,7 @@ LAUNCH = "pages/runs/2_Launch.py"
 DECAY = "pages/observe/1_Gradient_decay.py"
 LAYERS = "pages/observe/2_Layers_over_time.py"
 CURVES = "pages/observe/3_Learning_curves.py"
+WHAT_IF = "pages/compare/2_What_if.py"
 
 
 def header(title: str, question: str | None) -> None:

@@ -94,6 +94,12 @@ def open_evidence(run: Run, finding: Finding) -> None:
     show.go(show.DECAY, kind=str(seen.kind or Kind.GRADIENT), step=str(seen.step))
 
 
+def open_what_if(run: Run) -> None:
+    """The page that predicts what a change would do."""
+    st.session_state.pop("what_if_of", None)
+    show.go(show.WHAT_IF, what_if_of=choice.text_of(run))
+
+
 def figure_of(run: Run, finding: Finding) -> alt.TopLevelMixin:
     """The evidence, drawn."""
     seen, looks = finding.evidence, choice.look([run])
@@ -167,6 +173,10 @@ def tell(run: Run, finding: Finding, tables: Tables, first: bool) -> None:
                 type="tertiary",
             ):
                 open_evidence(run, finding)
+            if run.source == "train" and st.button(
+                "Try a change in What if", key=f"what_if_{finding.name}", icon=":material/tune:", type="tertiary"
+            ):
+                open_what_if(run)
 
 
 def others(runs: Sequence[Run]) -> pd.DataFrame:

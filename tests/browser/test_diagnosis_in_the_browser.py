@@ -28,6 +28,15 @@ def test_a_vanishing_gradient_is_told_drawn_and_led_to_its_layer(gallery: Dashbo
     alright(page)
 
 
+def test_a_finding_leads_to_what_would_help(gallery: Dashboard, page: Page) -> None:
+    page.goto(f"{gallery.url}/diagnosis?of=1+sigmoid")
+    at(page, "Diagnosis")
+    page.get_by_role("button", name="Try a change in What if").first.click()
+    at(page, "What if")
+    expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value(TRAINED["sigmoid"])
+    alright(page)
+
+
 def test_the_diagnosis_of_a_run_in_training_moves_on(dashboard: Dashboard, store: Store, page: Page) -> None:
     endless = {"model.depth": 8, "train.epochs": 5000, "train.device": "cpu"}
     run = submit(store, with_overrides(PRESETS["sigmoid"].config, endless), "sigmoid")

@@ -102,3 +102,9 @@ def test_ten_runs_of_every_kind_are_compared(store: Store, page: Page) -> None:
     test = page("Compare", runs=[str(i) for i in range(1, 11)], pool_seeds="false")
     assert not test.exception
     assert len(table(test, "results")) == 10
+
+
+def test_a_run_that_was_repeated_is_no_other_seed(store: Store, page: Page) -> None:
+    for _ in range(2):
+        add(store, BY_NAME["tanh"], FEW)
+    assert table(page("Compare"), "results")["run"].tolist() == ["tanh, 2 runs"]
