@@ -71,6 +71,12 @@ def test_what_was_not_known_yet_is_not_told() -> None:
     assert diagnose(tables)[0].since == 100
 
 
+def test_a_sum_of_many_terms_that_falls_is_no_plateau_above_the_loss_of_one() -> None:
+    falling = with_curves(healthy(), train_loss=20 - 11 * (1 - np.exp(-np.arange(200) / 40)))
+    assert "plateau" in told(falling)
+    assert told(with_terms(falling, 0.5, 1.0)) == {}
+
+
 def test_pairs_are_read_as_grids_with_gaps_where_nothing_is_known() -> None:
     gradients = pd.DataFrame(
         [(0, 0, "a", 2.0), (0, 0, "b", 0.5), (0, 1, "a", 0.0), (0, 1, "b", 1.0), (4, 0, "a", 1.0), (4, 0, "b", 1.0)],

@@ -41,10 +41,11 @@ def smoothed_with_error(loss: Curve) -> tuple[Numbers, Numbers, Numbers]:
 def start_level(tables: Tables) -> float:
     """The loss of a network that knows nothing: ln K for K classes, as far as it starts anywhere near, else the first.
 
-    A bad start lies above ln K, and to come down to it is not yet learning.
+    A bad start lies above ln K, and to come down to it is not yet learning. A sum of several terms, such as those of
+    many exits, begins where it begins.
     """
     first = float(np.median(tables.loss.finite[:5])) if len(tables.loss.finite) else math.nan
-    chance = math.log(tables.n_outputs) if tables.classifies else math.nan
+    chance = math.log(tables.n_outputs) if tables.classifies and not tables.terms else math.nan
     return min(first, chance) if 0.7 * chance < first else first
 
 
