@@ -225,6 +225,16 @@ def test_a_gradient_that_is_cut_at_every_step_is_seen_from_the_raw_one() -> None
     assert "clipping" not in names(replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: seldom}))
 
 
+def test_a_gradient_that_vanished_while_nothing_was_learned_is_still_the_cause_when_it_has_come_back() -> None:
+    early = np.where(STEPS[:, None] < 60, decaying(0.2), 1.0)
+    slow = scaled(scaled(never_learning(healthy()), Kind.SIGNAL, early), Kind.UPDATE, 0.2 * early)
+    seen = found(slow, "vanishing_gradient")
+    assert (seen.since, seen.until) == (0, None)
+    assert "vanishing_gradient" in {f.name for f in diagnose(slow)}
+    learned = scaled(scaled(healthy(), Kind.SIGNAL, early), Kind.UPDATE, 0.2 * early)
+    assert found(learned, "vanishing_gradient").until is not None
+
+
 def test_large_biases_are_no_large_inputs() -> None:
     factors = np.ones(LAYERS)
     factors[0] = 80

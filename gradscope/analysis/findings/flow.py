@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gradscope.analysis.decay import fit
 from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.learning import from_the_start
-from gradscope.analysis.findings.spell import Spell, median_of, spell
+from gradscope.analysis.findings.spell import Spell, median_of
 from gradscope.analysis.findings.tables import Flags, Grid, Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 from gradscope.analysis.wording import power, significant
@@ -90,7 +90,7 @@ def vanishing(tables: Tables, limits: Thresholds) -> list[Finding]:
         return []
     kind, grid = seen
     decades = rise(grid)
-    held = spell(grid.steps, decades >= limits.vanishing_decades, tables.horizon)
+    held = from_the_start(tables, limits, grid.steps, decades >= limits.vanishing_decades)
     if held is None:
         return []
     size, profile = median_of(decades, held), _Profile.of(grid, held)
