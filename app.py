@@ -74,6 +74,12 @@ navigation = st.navigation(
                 url_path="pseudo_normalisation",
             ),
             st.Page(
+                "pages/methods/2_Distillation.py",
+                title="Distillation",
+                icon=":material/school:",
+                url_path="distillation",
+            ),
+            st.Page(
                 "pages/methods/3_Elastic_exits.py",
                 title="Elastic exits",
                 icon=":material/call_split:",

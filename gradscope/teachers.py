@@ -1,5 +1,6 @@
 """The network that teaches: out of a finished run, or out of a file of weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,36 @@ def load_teacher(store: Store, settings: Distillation, student: RunConfig, data:
             f"{settings.name} names no teacher and none was trained before: name one by teacher_run or teacher_file, "
             "or start the run by the launch page or `gradscope train`, which train one first"
         )
-    config, path = _of_file(settings) if settings.teacher_file else _of_run(store, settings)
-    weights, metadata = checkpoint.read_weights(path)
-    _check(path, About.of(metadata), student, data)
-    teacher = untrained(config, data, seed=0)
-    checkpoint.put_weights(path, teacher, weights)
+    named = named_teacher(store, settings)
+    weights, metadata = checkpoint.read_weights(named.path)
+    _check(named.path, About.of(metadata), student, data)
+    teacher = untrained(named.config, data, seed=0)
+    checkpoint.put_weights(named.path, teacher, weights)
     return teacher.eval().requires_grad_(False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamedTeacher:
+    """Where a teacher is to be found."""
+
+    config: RunConfig
+    """Its network and what changes it; the rest is that of its run, or the defaults."""
+    path: Path
+    """Its weights."""
+
+
+def named_teacher(store: Store, settings: Distillation) -> NamedTeacher:
+    """The teacher that a distillation names.
+
+    Raises:
+        RunNotFound, CheckpointError, ConfigError: as `load_teacher`.
+    """
+    config, path = _of_file(settings) if settings.teacher_file else _of_run(store, settings)
+    return NamedTeacher(config=config, path=path)
+
+
 def _of_run(store: Store, settings: Distillation) -> tuple[RunConfig, Path]:
-    assert settings.teacher_run is not None
-    run = read.run(store, settings.teacher_run)
+    run = read.run(store, settings.teacher_run or 0)
     if run.status is not Status.COMPLETED:
         raise ConfigError(f"the teacher, run {run.id} ({run.name}), is {run.status}; let it come to its end first")
     path = store.paths(run.id).model

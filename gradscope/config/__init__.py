@@ -4,6 +4,7 @@ A setting is one field: its type and bounds are the validation, its description 
 things can be chosen (a data set, a model, an optimiser), each is a class with a `name`, and the choice is their union.
 """
 
+from gradscope.config.agreement import Agreement
 from gradscope.config.alerts import Alerts
 from gradscope.config.data import (
     AnyData,
@@ -94,6 +95,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Agreement",
     "Alerts",
     "AnyData",
     "AnyMethod",

@@ -30,6 +30,13 @@ def term_gradients(store: Store, run_ids: Iterable[int], step: int | None = None
     return _gradients(store, or_(*chosen) if chosen else literal(False))
 
 
+def term_steps(store: Store, run_ids: Iterable[int]) -> list[int]:
+    """Steps at which the gradients of any of the runs were split by term, in order."""
+    statement = select(TermGradientRow.step).where(TermGradientRow.run_id.in_(list(run_ids))).distinct()
+    with store.reader.connect() as connection:
+        return [int(s) for (s,) in connection.execute(statement.order_by(TermGradientRow.step))]
+
+
 def term_series(store: Store, run_id: int, max_steps: int = 300) -> pd.DataFrame:
     """The same of a run over its recorded steps, thinned to at most max_steps. Columns as `term_gradients`."""
     return _gradients(store, (TermGradientRow.run_id == run_id) & _kept(store, run_id, max_steps, TermGradientRow))

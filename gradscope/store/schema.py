@@ -342,3 +342,28 @@ class ExitSweepRow(Base):
     left: Mapped[list[Any]] = mapped_column(JSON)
     device: Mapped[str]
     computed: Mapped[datetime]
+
+
+class DistilledRow(Base):
+    """A student beside its teacher."""
+
+    __tablename__ = "distilled"
+
+    run_id: Mapped[int] = _run_key()
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    teacher_fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    images: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    step: Mapped[int] = mapped_column(BigInteger)
+    teacher_run: Mapped[int | None] = mapped_column(BigInteger)
+    agreement: Mapped[float]
+    divergences: Mapped[dict[str, Any]]
+    accuracy: Mapped[float]
+    teacher_accuracy: Mapped[float]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    teacher_parameters: Mapped[int] = mapped_column(BigInteger)
+    macs: Mapped[int] = mapped_column(BigInteger)
+    teacher_macs: Mapped[int] = mapped_column(BigInteger)
+    milliseconds: Mapped[dict[str, Any]]
+    teacher_milliseconds: Mapped[dict[str, Any]]
+    device: Mapped[str]
+    computed: Mapped[datetime]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gradscope.records import Task
 from gradscope.store import Store
+from gradscope.tasks.agreement import measure_agreement
 from gradscope.tasks.exits import measure_exits
 from gradscope.tasks.explain import explain
 from gradscope.tasks.report import Report
@@ -13,6 +14,7 @@ Performer = Callable[[Store, Task, Report], None]
 """Computes a task's parts, reports each, and writes what it finds into the store."""
 
 PERFORMERS: Mapping[str, Performer] = {
+    "agreement": measure_agreement,
     "exits": measure_exits,
     "explain": explain,
     "robustness": measure_robustness,

@@ -13,7 +13,16 @@ from gradscope.analysis.wording import plain
 from gradscope.errors import StoreDamaged, StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
-from gradscope.store import Store, open_store, read, read_exits, read_metrics, read_robustness, read_terms
+from gradscope.store import (
+    Store,
+    open_store,
+    read,
+    read_distilled,
+    read_exits,
+    read_metrics,
+    read_robustness,
+    read_terms,
+)
 
 if TYPE_CHECKING:
     from gradscope.analysis.findings import Tables
@@ -124,6 +133,16 @@ def gains(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.Data
 def term_cosines(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
     """See gradscope.store.read_terms.term_cosines."""
     return _cached(read_terms.term_cosines, store, "term_cosines", _key(store, runs), _ids(runs), step)
+
+
+def term_steps(store: Store, runs: Sequence[Run]) -> list[int]:
+    """See gradscope.store.read_terms.term_steps."""
+    return list(_cached(read_terms.term_steps, store, "term_steps", _key(store, runs), _ids(runs)))
+
+
+def distilled(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+    """See gradscope.store.read_distilled.distilled."""
+    return _cached(read_distilled.distilled, store, "distilled", _key(store, runs), _ids(runs))
 
 
 def exits(store: Store, runs: Sequence[Run]) -> pd.DataFrame:

@@ -41,6 +41,7 @@ PAGES = {
     "Saliency": "pages/test/2_Saliency.py",
     "What it looks at": "pages/test/3_What_it_looks_at.py",
     "Pseudo-normalisation": "pages/methods/1_Pseudo_normalisation.py",
+    "Distillation": "pages/methods/2_Distillation.py",
     "Elastic exits": "pages/methods/3_Elastic_exits.py",
     "Papers": "pages/methods/4_Papers.py",
 }

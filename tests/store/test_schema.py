@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine
 
 from gradscope import histogram
+from gradscope.distilled import Distilled
 from gradscope.records import (
     Attribution,
     Batch,
@@ -31,7 +32,7 @@ from gradscope.records import (
     TermCosine,
     TermGradient,
 )
-from gradscope.store import header, schema, write, write_attributions, write_exits, write_robustness
+from gradscope.store import header, schema, write, write_attributions, write_distilled, write_exits, write_robustness
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "schema.md").read_text()
@@ -154,6 +155,27 @@ def exit_sweep():
     )
 
 
+def student():
+    return Distilled(
+        fingerprint="f",
+        teacher_fingerprint="t",
+        images=10,
+        step=4,
+        teacher_run=None,
+        agreement=0.9,
+        divergences={"4": 0.1},
+        accuracy=0.5,
+        teacher_accuracy=0.75,
+        parameters=10,
+        teacher_parameters=40,
+        macs=100,
+        teacher_macs=400,
+        milliseconds={"1": 0.5},
+        teacher_milliseconds={"1": 2.0},
+        device="cpu",
+    )
+
+
 @pytest.fixture
 def lived_in(store, new_run, stats):
     """A store with a run in which everything has happened once."""
@@ -177,6 +199,7 @@ def lived_in(store, new_run, stats):
     write.append(store, run_id, Batch(recorder_seconds=0.1, watched_seconds=10.0, pace=Pace(record_every=10)))
     write_attributions.add(store, attribution(run_id))
     write_robustness.point(store, run_id, robustness_point())
+    write_distilled.distilled(store, run_id, student())
     write_exits.exits(store, run_id, [exit_point()], [exit_sweep()])
     write.results(store, run_id, Results(val_accuracy=0.5, test_accuracy=0.25))
     write.finish(store, run_id, Status.COMPLETED)
