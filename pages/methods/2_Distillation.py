@@ -26,8 +26,8 @@ layer's gradient. The shares of a layer add up to 100 %; below 0 the term pulls 
 teacher's terms have no share, the teacher does not reach. The **cosine** says whether two terms ask for the same step
 (1), for steps that have nothing to do with each other (0) or for opposite ones (-1). **Gap closed** is how far the
 student came from the same network alone (0 %) to its teacher (100 %); it can be negative, and it needs a completed run
-of the student alone with the same settings and seed, and a teacher that is better by a point at least. **Agreement** is the share of test pictures to which both give
-the same answer, right or wrong. Time is the median of a few passes on the device that the table names.
+of the student alone with the same settings and seed, and a teacher that is better by a point at least. **Agreement** is
+the share of test pictures to which both give the same answer, right or wrong. Time is the median of a few passes.
 """
 
 
