@@ -18,7 +18,8 @@ from gradscope.store import Store, read_robustness
 
 COLUMNS = ["experiment", "title", "published", "mean", "deviation", "n", "difference", "runs"]
 
-_NOT_A_DIFFERENCE = {"train.seed", "train.device", "train.checkpoint_every", "preset", "record.every"}
+_NOT_A_DIFFERENCE = {"train.seed", "train.device", "train.checkpoint_every", "preset", "record.every", "data.path"}
+"""Where and how often something is done, and nothing of what is done."""
 
 
 def summary(group: Group) -> pd.DataFrame:

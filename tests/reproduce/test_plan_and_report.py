@@ -55,6 +55,13 @@ def test_every_setting_that_the_scale_changes_is_listed(found: Found) -> None:
     assert "train.seed" not in listed
 
 
+def test_where_the_data_lie_is_no_difference(found: Found, tmp_path: Path) -> None:
+    (tmp_path / "cifar10").mkdir()
+    group = found("model-2", seeds=1, scale="cpu", data_folder=str(tmp_path))
+    assert group.items[0].config.data.path
+    assert "data.path" not in {d.setting for d in differences(group, group.items[0].experiment)}
+
+
 def test_time_is_told_from_arithmetic_and_then_from_an_earlier_run(store: Store, found: Found) -> None:
     config = RunConfig(data=Digits(), model=Mlp(depth=3, width=100), train=Train(epochs=2))
     item = replace(found("tanh", seeds=1).items[0], config=config, noise=None)
