@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from gradscope.errors import ConfigError
+
 ABSENT = "—"
 """Stands where a run does not have the setting."""
 
@@ -54,14 +56,28 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[s
 
 _BESIDE_THE_RESULT = {"preset", "record"}
 _OF_DATA = {"name", "path", "label"}
-_OF_TRAIN = {"device", "checkpoint_every"}
+_OF_TRAIN = {"device", "cuda_graph", "checkpoint_every"}
 _OF_TEACHER = {"teacher_run", "teacher_file"}
+
+
+def as_now(config: Mapping[str, Any]) -> dict[str, Any]:  # Any: as above
+    """A stored config as this version would store it: settings that came later have their default.
+
+    One that this version does not understand stays as it is.
+    """
+    from gradscope.config import parse_config  # takes longer to import than pages that need the rest can wait
+
+    try:
+        return parse_config(config).model_dump(mode="json")
+    except ConfigError:
+        return dict(config)
 
 
 def essence(config: Mapping[str, Any]) -> dict[str, Any]:  # Any: as above
     """The settings that decide a run's result: not where its data or its teacher lie, what is recorded, on which
     device it runs.
     """
+    config = as_now(config)
     kept = {name: value for name, value in config.items() if name not in _BESIDE_THE_RESULT}
     kept["data"] = _without(config["data"], _OF_DATA)
     kept["train"] = _without(config["train"], _OF_TRAIN)
