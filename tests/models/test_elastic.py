@@ -1,6 +1,8 @@
 """Exits: where they attach, what they answer, and that leaving early gives the answers of the whole network."""
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -285,3 +287,12 @@ def test_exits_within_each_other_cannot_be_left_early() -> None:
 
 def test_the_paper_cnn_has_exits_too() -> None:
     assert elastic(PaperCnn(), shape=CIFAR).n_exits > 2
+
+
+def test_the_program_of_the_doc_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    doc = (Path(__file__).parents[2] / "docs" / "elastic.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", doc, flags=re.M | re.S)
+    names: dict[str, object] = {}
+    exec(program, names)
+    assert [tuple(e.shape) for e in names["everything"]] == [(8, 10)] * 4  # type: ignore[attr-defined]
+    assert capsys.readouterr().out.startswith("tensor([")
