@@ -133,7 +133,7 @@ def exit_curves(curves: pd.DataFrame, what: str, *, height: int = SMALL_HEIGHT) 
 def _exit_colour(rows: pd.DataFrame) -> alt.Color:
     last = int(rows["exit"].max())
     legend = alt.Legend(title=None, orient="top", values=sorted({1, last}), gradientLength=90, gradientThickness=8)
-    legend.labelExpr = "'exit ' + datum.label"
+    legend.labelExpr = "'exit ' + format(datum.value, 'd')"
     return alt.Color("exit:Q", scale=alt.Scale(domain=[1, (1 + last) / 2, max(last, 2)], range=RAMP), legend=legend)
 
 

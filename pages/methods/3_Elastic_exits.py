@@ -167,7 +167,7 @@ def draw_leaving(run: Run, exits: pd.DataFrame) -> None:
 def threshold(answers: ExitAnswers) -> float:
     """The slider of the rule."""
     if view.rule == "confidence":
-        return float(st.slider("Leave when at least so sure", 0.2, 1.0, 0.8, 0.01, key="sure", bind="query-params"))
+        return float(st.slider("Leave when at least so sure", 0.0, 1.0, 0.8, 0.01, key="sure", bind="query-params"))
     most = round(float(np.log(len(answers.classes))), 1)
     return float(
         st.slider("Leave at an entropy of at most (nats)", 0.0, most, 0.5, 0.05, key="nats", bind="query-params")
