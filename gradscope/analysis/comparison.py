@@ -145,6 +145,31 @@ def decay_difference(profile: pd.DataFrame, reference: int, align: Align = "dept
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=DIFFERENCE_COLUMNS)
 
 
+def layer_beside(layers: pd.DataFrame, run: int, name: str, align: Align = "depth") -> tuple[int, str] | None:
+    """The layer of a run that stands beside one of another run: of the same name, else at the same place.
+
+    Args:
+        layers: `gradscope.store.read.layers` of the runs.
+        run: whose layer is looked for.
+        name: of a layer of one of the runs.
+        align: which place is the same where no layer of the run has that name; by `depth` the nearest one.
+
+    Returns:
+        Its index and name; None where the run has none there.
+    """
+    own, like = layers[layers["run"] == run], layers[layers["name"] == name]
+    if own.empty or like.empty:
+        return None
+    named = own[own["name"] == name]
+    if len(named):
+        return int(named["layer"].iloc[0]), name
+    gap = (own[align] - like[align].iloc[0]).abs()
+    nearest = own.loc[gap.idxmin()]
+    if align == "layer" and gap.min() > 0:
+        return None
+    return int(nearest["layer"]), str(nearest["name"])
+
+
 def _less(own: pd.DataFrame, base: pd.DataFrame, align: Align) -> pd.DataFrame:
     if base.empty:
         return pd.DataFrame(columns=DIFFERENCE_COLUMNS)

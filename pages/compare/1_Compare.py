@@ -41,8 +41,8 @@ Above, every layer's newest value and the accuracy, validation dashed: a run who
 input usually lags on the right. **Runs of the same settings and other seeds are one line**: the geometric mean with its
 least and greatest on the left, the mean with its standard deviation on the right; in the table mean, standard deviation
 and Student's 95 % interval over the seeds. Below, the same layers subtracted: at 1 a run's value is ten times that of
-the one it is compared with, at 0 equal; healthy runs run flat. And one layer's magnitudes in every run: the distance in
-decades says how far, on the whole, its values have to be moved to become the other's.
+the one it is compared with, at 0 equal, and a flat line means that both decay alike. And one layer's magnitudes in
+every run: the distance in decades says how far, on the whole, its values have to be moved to become the other's.
 """
 UNITS = {
     "test": "test accuracy, %",
@@ -278,31 +278,42 @@ def choose_layer(view: View) -> str | None:
     return str(st.selectbox("Layer", names, key="layer_name", bind="query-params", width=260))
 
 
-def counts_of(view: View, name: str) -> dict[int, np.ndarray]:
-    """The layer's histogram in each group, at the step or the one before it."""
-    layers, found = source.layers(store, view.runs), {}
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """One layer of every group."""
+
+    counts: dict[int, np.ndarray]
+    """Its histogram."""
+    names: dict[int, str]
+
+
+def layers_beside(view: View, name: str) -> Beside:
+    """The layer of that name, or at its place in another kind of network, at the step or the one before it."""
+    layers, found, names = source.layers(store, view.runs), {}, {}
     for run in view.runs:
-        at = layers.loc[(layers["run"] == run.id) & (layers["name"] == name), "layer"]
-        if len(at):
-            steps, counts = source.histograms(store, run, int(at.iloc[0]), view.kind)
-            before = counts if view.step is None else counts[steps <= view.step]
-            if len(before) and before[-1].any():
-                found[run.id] = before[-1]
-    return pooled_counts(found, view.groups)
+        beside = comparison.layer_beside(layers, run.id, name, view.align)
+        if beside is None:
+            continue
+        steps, counts = source.histograms(store, run, beside[0], view.kind)
+        before = counts if view.step is None else counts[steps <= view.step]
+        if len(before) and before[-1].any():
+            found[run.id], names[view.groups[run.id]] = before[-1], beside[1]
+    return Beside(counts=pooled_counts(found, view.groups), names=names)
 
 
-def distances(view: View, counts: Mapping[int, np.ndarray], reference: int) -> pd.DataFrame:
+def distances(view: View, beside: Beside, reference: int) -> pd.DataFrame:
     """How far each group's magnitudes are from the reference's."""
-    base, label = counts.get(reference), view.looks[reference].label
+    base, label = beside.counts.get(reference), view.looks[reference].label
     rows = [
         {
             "": chip(view.looks[group]),
             "run": view.looks[group].label,
+            "layer": beside.names[group],
             "values": count(int(own.sum())),
             "median magnitude": significant(2.0 ** median_log2(own)),
             f"decades from {label}": UNKNOWN if base is None else f"{wasserstein_decades(base, own):.2f}",
         }
-        for group, own in counts.items()
+        for group, own in beside.counts.items()
     ]
     return pd.DataFrame(rows)
 
@@ -353,11 +364,11 @@ def apart(view: View, profile: pd.DataFrame) -> tuple[list[Drawn], pd.DataFrame]
             st.caption("With a second kind of run, chosen at the left, the difference of the two stands here.")
     with right:
         name = choose_layer(view)
-        counts = counts_of(view, name) if name else {}
-        magnitudes = histogram_lines(counts, view.looks, what=f"{view.kind.value} of {name}", height=HEIGHT)
+        beside = layers_beside(view, name) if name else Beside(counts={}, names={})
+        magnitudes = histogram_lines(beside.counts, view.looks, what=f"{view.kind.value} of {name}", height=HEIGHT)
         if name:
             show.chart(magnitudes, "same_layer", f"magnitudes of {name} in {len(view.looks)} runs")
-    far = distances(view, counts, reference)
+    far = distances(view, beside, reference)
     if len(far):
         look = {"": st.column_config.ImageColumn(width=46)}
         st.dataframe(far, hide_index=True, key="distances", column_config=look, width="stretch")

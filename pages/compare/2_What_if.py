@@ -203,7 +203,8 @@ def looks_of(asked: Asked, twins: Sequence[Run]) -> dict[int, RunStyle]:
     """The run, the run that was launched with this, the prediction."""
     known = choice.look([asked.run, *twins])
     labels = {asked.run.id: "recorded", **{twin.id: f"run {twin.id}, launched" for twin in twins}}
-    named = {run: replace(look, label=labels[run]) for run, look in known.items()}
+    dashes = {asked.run.id: (1, 0), **{twin.id: (2, 2) for twin in twins}}
+    named = {run: replace(look, label=labels[run], dash=dashes[run]) for run, look in known.items()}
     colour = next(c for c in PALETTE[2:] if c not in {look.colour for look in known.values()})
     return {**named, PREDICTED: RunStyle(label="predicted", colour=colour, dash=(6, 3), shape="diamond")}
 

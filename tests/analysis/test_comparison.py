@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradscope import histogram
-from gradscope.analysis.comparison import decay_difference, outcomes, training_macs
+from gradscope.analysis.comparison import decay_difference, layer_beside, outcomes, training_macs
 from gradscope.analysis.distances import median_log2, wasserstein_decades
 from gradscope.analysis.intervals import of_mean
 from gradscope.analysis.pooling import pooled_counts, pooled_curves, pooled_profile, pooled_shares
@@ -165,3 +165,14 @@ def test_shares_of_terms_are_averaged_over_seeds() -> None:
         ("label", own), ("hint", 1 - own))]  # fmt: skip
     pooled = pooled_shares(pd.DataFrame(rows, columns=TERM_COLUMNS), {1: 1, 2: 1})
     assert pooled[["run", "term", "share"]].to_numpy().tolist() == [[1, "label", pytest.approx(0.3)], [1, "hint", 0.7]]
+
+
+def test_a_layer_of_another_network_stands_beside_the_one_at_its_place() -> None:
+    names = [(1, i, f"fc{i}", i / 2) for i in range(3)] + [(2, i, f"conv{i}", i / 4) for i in range(5)]
+    layers = pd.DataFrame(names, columns=["run", "layer", "name", "depth"])
+    assert layer_beside(layers, 1, "fc1") == (1, "fc1")
+    assert layer_beside(layers, 2, "fc1") == (2, "conv2")
+    assert layer_beside(layers, 2, "fc1", align="layer") == (1, "conv1")
+    assert layer_beside(layers, 1, "conv4", align="layer") is None
+    assert layer_beside(layers, 3, "fc1") is None
+    assert layer_beside(layers, 1, "gone") is None

@@ -108,3 +108,10 @@ def test_a_run_that_was_repeated_is_no_other_seed(store: Store, page: Page) -> N
     for _ in range(2):
         add(store, BY_NAME["tanh"], FEW)
     assert table(page("Compare"), "results")["run"].tolist() == ["tanh, 2 runs"]
+
+
+def test_networks_of_other_layers_stand_beside_each_other_by_place(store: Store, page: Page) -> None:
+    for name in ("tanh", "live"):
+        add(store, BY_NAME[name], [0, 1])
+    test = page("Compare", layer_name="fc1")
+    assert table(test, "distances")["layer"].tolist() == ["fc1", "blocks.0.conv"]
