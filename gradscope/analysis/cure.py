@@ -52,7 +52,7 @@ class Cure:
     trials: tuple[Trial, ...]
     """In the order in which they were tried; the first is the run to be cured."""
     winner: int | None
-    """Place of the first healthy one that learns no less than the first; None if there is none."""
+    """Place of the one to take: healthy, and learns no less than the first; None if there is none."""
 
 
 Try = Callable[[RunConfig, Remedy], Judged]
@@ -62,8 +62,9 @@ Try = Callable[[RunConfig, Remedy], Judged]
 def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure:
     """Try the remedies against the findings of a run, best first, until a run is healthy or there is nothing to try.
 
-    Where no remedy alone is enough, the search goes on from the best run so far, if it is better than the one before:
-    at most DEEPEST remedies on top of each other.
+    A healthy run is not always a good one: what comes next in the list is tried too, as long as it is healthy as well
+    and learns more. Where no remedy alone is enough, the search goes on from the best run so far, if it is better than
+    the one before: at most DEEPEST remedies on top of each other.
 
     Args:
         config: of the run to be cured.
@@ -74,14 +75,18 @@ def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure
     trials = [Trial(config=config, judged=ill, remedy=None, parent=None)]
     at = 0
     for _ in range(DEEPEST):
-        first = len(trials)
+        first, winner = len(trials), None
         for remedy in _remedies(trials[at].judged.findings, trials):
             if len(trials) > most:
                 break
             changed = with_overrides(trials[at].config, remedy.settings)
             trials.append(Trial(config=changed, judged=attempt(changed, remedy), remedy=remedy, parent=at))
-            if _is_cured(trials[-1].judged, ill):
-                return Cure(trials=tuple(trials), winner=len(trials) - 1)
+            if _is_better(trials[-1].judged, ill if winner is None else trials[winner].judged):
+                winner = len(trials) - 1
+            elif winner is not None:
+                break
+        if winner is not None:
+            return Cure(trials=tuple(trials), winner=winner)
         best = max(range(first, len(trials)), key=lambda i: _worth(trials[i].judged), default=at)
         if _worth(trials[best].judged) <= _worth(trials[at].judged):
             break
@@ -102,8 +107,10 @@ def _remedies(findings: Sequence[Finding], tried: Sequence[Trial]) -> list[Remed
     return list(fresh.values())
 
 
-def _is_cured(judged: Judged, ill: Judged) -> bool:
-    return judged.is_healthy and (judged.val_accuracy or 0.0) >= (ill.val_accuracy or 0.0)
+def _is_better(judged: Judged, best: Judged) -> bool:
+    """Healthy, and than a healthy one by a per cent of accuracy; than an ill one it may be no worse."""
+    now, before = judged.val_accuracy or 0.0, best.val_accuracy or 0.0
+    return judged.is_healthy and (round(now, 2) > round(before, 2) if best.is_healthy else now >= before)
 
 
 def _worth(judged: Judged) -> tuple[float, int]:

@@ -45,13 +45,20 @@ def ill(*remedies: Remedy, accuracy: float = 0.1) -> Judged:
     return Judged(run_id=1, findings=(finding(*remedies, severity=Severity.CRITICAL),), val_accuracy=accuracy)
 
 
-def test_it_ends_with_the_first_healthy_run() -> None:
-    bench = Bench({"ReLU": (0.9, ()), "norms": (0.95, ())})
-    found = search(CONFIG, ill(RELU, NORM), bench)
-    assert bench.tried == ["ReLU"]
+def test_it_ends_with_the_first_healthy_run_that_the_next_one_does_not_beat() -> None:
+    bench = Bench({"ReLU": (0.9, ()), "norms": (0.9, ()), "lower rate": (0.99, ())})
+    found = search(CONFIG, ill(RELU, NORM, SLOWER), bench)
+    assert bench.tried == ["ReLU", "norms"]
     assert found.winner == 1
     assert found.trials[1].config.model.activation == "relu"
     assert found.trials[1].config.train.seed == CONFIG.train.seed
+
+
+def test_a_healthy_run_that_learns_more_takes_the_place_of_one_that_learns_less() -> None:
+    bench = Bench({"ReLU": (0.3, ()), "norms": (0.9, ()), "lower rate": (0.95, (finding(),))})
+    found = search(CONFIG, ill(RELU, NORM, SLOWER), bench)
+    assert bench.tried == ["ReLU", "norms", "lower rate"]
+    assert found.winner == 2, "the last learns more still, but is not healthy"
 
 
 def test_a_run_that_learns_less_than_before_is_no_cure_however_healthy() -> None:
