@@ -6,7 +6,7 @@ diverged, 4 the training was stopped, 130 interrupted.
 
 # in the order of `gradscope --help`
 from gradscope.cli import demo, ui, train, reproduce, runs, doctor, cure  # isort: skip
-from gradscope.cli import robustness, explain, tasks, exchange, maintenance  # isort: skip
+from gradscope.cli import robustness, explain, exits, tasks, exchange, maintenance  # isort: skip
 from gradscope.cli.app import main
 from gradscope.cli.training import EXIT_CODES
 
@@ -16,6 +16,7 @@ __all__ = [
     "demo",
     "doctor",
     "exchange",
+    "exits",
     "explain",
     "main",
     "maintenance",

@@ -38,15 +38,9 @@ def measure_exits(store: Store, task: Task, report: Report) -> None:
         store, task.run_id, pick_device(settings.device), lambda done, total: report(0, None, "loading data")
     )
     work = _Measuring(trained, settings)
-    known = work.known(store)
-    exits = [] if "exits" in known else list(range(work.network.n_exits))
-    sweeps = [pair for pair in work.thresholds() if pair not in known]
-    count = _counter(report, (len(exits) + bool(exits) + len(sweeps)) * len(work.split))
-    warm_up(work.pieces, work.split, trained.normalise, settings.batch_size)
-    if exits:
-        write_exits.exits(store, task.run_id, work.exits(store, count))
-    for rule, threshold in sweeps:
-        write_exits.exits(store, task.run_id, [], [work.sweep(rule, threshold, count)])
+    mixed = trained.config.train.mixed_precision and trained.device.type == "cuda"
+    with torch.autocast(trained.device.type, torch.bfloat16, enabled=mixed):  # as it was trained
+        work.measure(store, report)
 
 
 def _counter(report: Report, total: int) -> Callable[[int], None]:
@@ -69,6 +63,18 @@ class _Measuring:
         self.network = _with_exits(trained)
         self.pieces = Pieces(self.network)
         self.split = _shuffled(trained.data.test, settings.images)
+
+    def measure(self, store: Store, report: Report) -> None:
+        """What is not known yet."""
+        known, run_id = self.known(store), self.trained.run_id
+        exits = [] if "exits" in known else list(range(self.network.n_exits))
+        sweeps = [pair for pair in self.thresholds() if pair not in known]
+        count = _counter(report, (len(exits) + bool(exits) + len(sweeps)) * len(self.split))
+        warm_up(self.pieces, self.split, self.trained.normalise, self.settings.batch_size)
+        if exits:
+            write_exits.exits(store, run_id, self.exits(store, count))
+        for rule, threshold in sweeps:
+            write_exits.exits(store, run_id, [], [self.sweep(rule, threshold, count)])
 
     def thresholds(self) -> list[tuple[Rule, float]]:
         """Of the settings; none for a network without exits, which all pictures leave at the end."""
