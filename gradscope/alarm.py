@@ -98,7 +98,7 @@ class Guard(threading.Thread):
     def close(self) -> None:
         """The run ends: look for the last time, and wait a moment for what is to be sent."""
         if self.is_alive():
-            self._run.flush()
+            self._run.flush(HOOK_SECONDS)
             self._ended.set()
             self.join(PATIENCE_SECONDS)
 

@@ -333,6 +333,17 @@ def test_a_grid_names_its_runs_by_what_varies(store: Store, page: Page) -> None:
     assert {run.name for run in read.runs(store)} >= {"relu lr=0.01 seed=1", "relu lr=0.1 seed=3"}
 
 
+def test_a_run_is_launched_that_its_findings_stop(store: Store, page: Page) -> None:
+    test = page("Launch", preset="relu")
+    test.selectbox(key="relu.alerts.never.stop").set_value("critical").run()
+    test.text_input(key="relu.alerts.None.hook").set_value("nowhere").run()
+    assert "is no web address" in test.error[0].value
+    test.text_input(key="relu.alerts.None.hook").set_value("http://127.0.0.1:9/hook").run()
+    test.button(key="start").click().run()
+    newest = max(read.runs(store), key=lambda run: run.id)
+    assert (newest.config["alerts"]["stop"], newest.config["alerts"]["hook"]) == ("critical", "http://127.0.0.1:9/hook")
+
+
 @pytest.mark.parametrize("data", ["folder", "parquet"])
 def test_a_data_set_without_its_folder_is_asked_for(store: Store, page: Page, data: str) -> None:
     test = page("Launch", preset="relu")
