@@ -87,7 +87,7 @@ SCALES: Mapping[str, Scale] = {
         ),
         Scale(
             name="short",
-            says=f"{SHORT_IMAGES:,} pictures of CIFAR to train on and as many to test, all radar frames, "
+            says=f"{SHORT_IMAGES:,} pictures of CIFAR to train on and as many to test (radar frames: all), "
             f"{SHORT_EPOCHS} epochs. Too short to compare with the published figures; what can be compared is one "
             "experiment with another, at the very start of training.",
             fit=_short,
@@ -95,7 +95,7 @@ SCALES: Mapping[str, Scale] = {
         ),
         Scale(
             name="cpu",
-            says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test, all radar frames, {CPU_EPOCHS} "
+            says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test (radar frames: all), {CPU_EPOCHS} "
             "epochs: an hour or two on two cores with three seeds. Too short to compare with the published figures; "
             "what can be compared is one experiment with another, early in training.",
             fit=_cpu,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradscope.analysis.settings import ABSENT, changes
+from gradscope.analysis.settings import ABSENT, as_now, changes
 from gradscope.analysis.wording import UNKNOWN, percent
 from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
@@ -182,4 +182,4 @@ def _said(value: str) -> str:
 def _actual(group: Group, experiment: Experiment) -> dict[str, Any]:  # Any: whatever a setting may be
     own = [item for item in group.items if item.experiment.name == experiment.name]
     trained = next((item.run.config for item in own if item.run), None)
-    return dict(trained) if trained else own[0].config.model_dump(mode="json")
+    return as_now(trained) if trained else own[0].config.model_dump(mode="json")
