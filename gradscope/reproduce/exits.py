@@ -1,7 +1,5 @@
 """What came of elastic networks exit by exit: the paper's figures beside ours."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -21,13 +19,13 @@ def exit_by_exit(store: Store, group: Group) -> pd.DataFrame:
 
     Columns: title, exit (from 1), published (accuracy in 0..1, NaN where unknown), published_parameters, mean and
     deviation (over the seeds, NaN below two), n (runs), macs and parameters (up to the exit, NaN where nobody measured
-    them). Empty where no run with exits is completed.
+    them). Of an experiment whose exits the paper tells also before a run is completed.
     """
-    parts = [
-        _of(store, experiment, runs)
-        for experiment, items in by_experiment(group)
-        if (runs := [i.run for i in items if i.run and i.run.status is Status.COMPLETED and has_exits(i.run.config)])
-    ]
+    parts = []
+    for experiment, items in by_experiment(group):
+        runs = [i.run for i in items if i.run and i.run.status is Status.COMPLETED and has_exits(i.run.config)]
+        if runs or experiment.exits:
+            parts.append(_of(store, experiment, runs))
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
@@ -35,16 +33,14 @@ def _of(store: Store, experiment: Experiment, runs: list[Run]) -> pd.DataFrame:
     ids = [run.id for run in runs]
     names = metric_names(list(read_metrics.metric_names(store, ids)), "accuracy", "test")
     found = by_exit(read.metrics(store, ids, names)).groupby("exit")["value"]
-    table = found.agg(mean="mean", deviation="std", n="count").reset_index().assign(title=experiment.title)
-    costs = read_exits.exits(store, ids).drop_duplicates("exit").set_index("exit")
-    known = dict(enumerate(experiment.exits, start=1))
-    exits = [int(exit_) for exit_ in table["exit"]]
-    return table.assign(
-        published=[known[e].accuracy if e in known else math.nan for e in exits],
-        published_parameters=[known[e].parameters if e in known else math.nan for e in exits],
-        macs=[float(costs["macs"].get(e, math.nan)) for e in exits],
-        parameters=[float(costs["parameters"].get(e, math.nan)) for e in exits],
-    )
+    table = found.agg(mean="mean", deviation="std", n="count")
+    costs = read_exits.exits(store, ids).drop_duplicates("exit").set_index("exit")[["macs", "parameters"]]
+    figures = pd.DataFrame(
+        [(i, e.accuracy, e.parameters) for i, e in enumerate(experiment.exits, start=1)],
+        columns=["exit", "published", "published_parameters"],
+    ).set_index("exit")
+    whole = pd.concat([table, figures, costs.astype("float64")], axis=1).sort_index()
+    return whole.rename_axis("exit").reset_index().assign(title=experiment.title)
 
 
 def exits_table(store: Store, group: Group) -> pd.DataFrame:

@@ -75,6 +75,13 @@ def test_what_an_exit_costs_stands_beside_it_once_it_was_measured(store: Store) 
     )
 
 
+def test_the_papers_figures_are_there_before_the_first_run(store: Store) -> None:
+    table = exits_table(store, group_of(store, "densenet169-c100-elastic", "resnet20-elastic"))
+    assert table["exit"].tolist() == [1, 2, 3, 4]
+    assert table["published"].tolist() == ["26.6 %", "51.0 %", "77.1 %", "78.3 %"]
+    assert table["ours"].tolist() == ["—"] * 4
+
+
 def test_networks_without_exits_have_no_such_table(store: Store) -> None:
     ended(store, "resnet20", 0, [0.5])
     assert exits_table(store, group_of(store, "resnet20")).empty
