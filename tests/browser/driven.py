@@ -35,6 +35,7 @@ PAGES = {
     "Saliency": "saliency",
     "What it looks at": "what_it_looks_at",
     "Pseudo-normalisation": "pseudo_normalisation",
+    "Distillation": "distillation",
     "Elastic exits": "elastic_exits",
     "Papers": "papers",
 }
