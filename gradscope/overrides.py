@@ -102,6 +102,8 @@ def _sections() -> str:
 
 def _switched(section: str, old: dict[str, Any], name: Any) -> dict[str, Any]:
     new = data_from_text(str(name)) if section == "data" else {"name": name}
+    if new == {"name": old["name"]}:
+        return old
     classes = CHOICES[section]()
     if new["name"] not in classes:
         raise ConfigError(f"{section} {name!r} is unknown; use one of {', '.join(classes)}")

@@ -181,7 +181,7 @@ PRESETS: dict[str, Preset] = {
         ),
         _preset(
             "kd-fitnet",
-            "The student's middle layer imitates the teacher's: which layers does the hint reach?",
+            "The student's middle layer imitates the teacher's; see which layers the hint reaches.",
             _student(KdFitNet()),
         ),
         _preset("kd-fsp", "In two stages: first the flow between layers, then labels.", _student(KdFsp())),

@@ -51,6 +51,11 @@ class Distillation(Settings):
     temperature: float = Field(4.0, gt=0, le=100)
     """T, by which both logits are divided before the softmax."""
 
+    @field_validator("teacher_file", "layers", mode="before", check_fields=False)
+    @classmethod
+    def _nothing_is_no_text(cls, value: object) -> object:
+        return "" if value is None else value  # an empty field of a form, and `--set ...=`
+
     @field_validator("teacher_model")
     @classmethod
     def _teacher_model_is_one(cls, value: str) -> str:
