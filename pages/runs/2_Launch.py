@@ -12,6 +12,7 @@ from gradscope.analysis.wording import UNKNOWN, count, duration, plain, size
 from gradscope.config import RunConfig
 from gradscope.errors import ConfigError, GradScopeError
 from gradscope.jobs.command import command_line
+from gradscope.jobs.teaching import teacher_config
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Run
@@ -114,6 +115,19 @@ def costs(found: Estimate, runs: int) -> None:
     )
 
 
+def teacher(config: RunConfig) -> None:
+    """Who teaches a student that names nobody."""
+    wanted = teacher_config(config)
+    if wanted is None:
+        return
+    found = jobs.known_teacher(store, config)
+    if found is not None:
+        words = f"Run {found.id} ({plain(found.name)}) was trained just as its teacher has to be, and is taken."
+    else:
+        words = f"Its teacher is trained first, {wanted.train.epochs} epochs, and the student waits for it."
+    st.caption(words)
+
+
 def difference(preset: str, config: RunConfig) -> None:
     """What was changed, seen from the preset."""
     found = changes(PRESETS[preset].config.model_dump(mode="json"), config.model_dump(mode="json"))
@@ -180,6 +194,7 @@ with plan_place:
             st.error(plain(sentence), icon=":material/error:")
     if cost_of_one:
         costs(cost_of_one, len(planned))
+        teacher(planned[0][1])
         difference(chosen, planned[0][1])
 if planned:
     with form_place, st.expander("The same as a command", icon=":material/terminal:"):

@@ -13,7 +13,7 @@ from gradscope.records import Status
 from gradscope.store import open_store, read
 from gradscope.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 REAL = Path(os.environ.get("GRADSCOPE_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "cifar10"
 CHANCE, CLEARLY = 0.1, 0.05

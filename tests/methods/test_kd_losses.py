@@ -173,13 +173,15 @@ def test_a_threshold_settles_where_the_theory_says(kappa, eta):
 
 
 def test_transport_counts_the_worse_layers_more_and_holds_that_weight_fixed():
-    t, k = rand(2, 3, 2, 2), rand(2, 3, 2, 2, seed=1).requires_grad_(True)
-    gap = (t - k).detach()
+    t, k = 7 * rand(2, 3, 2, 2), (7 * rand(2, 3, 2, 2, seed=1)).requires_grad_(True)
+    mean = t.mean().item()
+    spread = math.sqrt(sum((v - mean) ** 2 for v in t.flatten().tolist()) / t.numel())
+    gap = ((t - k) / spread).detach()
     std = math.sqrt(sum((v - gap.mean().item()) ** 2 for v in gap.flatten().tolist()) / gap.numel())
     loss = transport(t, k)
     assert loss.item() == close(std * sum(v * v for v in gap.flatten().tolist()) / gap.numel())
     (grad,) = torch.autograd.grad(loss, k)
-    torch.testing.assert_close(grad, -2 * std * gap / gap.numel())
+    torch.testing.assert_close(grad, -2 * std * gap / spread / gap.numel())
 
 
 def test_how_many_epochs_a_first_stage_has():

@@ -142,3 +142,9 @@ def test_a_student_can_be_launched_from_its_preset_as_it_is(page, name):
     assert not test.exception
     assert not test.error
     assert not test.button(key="start").disabled
+    assert "Its teacher is trained first, 15 epochs, and the student waits for it." in texts(test)
+
+
+def test_the_launch_page_says_when_a_teacher_is_there_already(store, page):
+    teacher = run_of(store, teacher_config(STUDENT), "big", 0.9)
+    assert f"Run {teacher} (big) was trained just as its teacher has to be" in texts(page("Launch", preset="kd-hinton"))
