@@ -1,7 +1,9 @@
 """A run of a store, diagnosed: reads its tables and applies the rules of `gradscope.analysis.findings`."""
 
 import numpy as np
+import pandas as pd
 
+from gradscope.analysis.exits import has_exits, without_heads
 from gradscope.analysis.findings import Finding, Tables, Thresholds, diagnose
 from gradscope.analysis.findings.pairs import term_pairs
 from gradscope.analysis.findings.tables import total_gain
@@ -14,11 +16,13 @@ MAX_STEPS = 300
 
 def tables_of(store: Store, run: Run, max_steps: int = MAX_STEPS) -> Tables:
     """What a store knows of a run, as the rules take it."""
-    layers = read.layers(store, [run.id])
-    shares, cosines = (of(store, run.id, max_steps) for of in (read_terms.term_series, read_terms.cosine_series))
+    of_network = without_heads if has_exits(run.config) else _as_they_are
+    layers = of_network(read.layers(store, [run.id]))
+    series = (of(store, run.id, max_steps) for of in (read_terms.term_series, read_terms.cosine_series))
+    shares, cosines = (of_network(rows) for rows in series)
     return Tables.of(
         layers,
-        {kind: read.layer_map(store, run.id, kind, max_steps) for kind in Kind},
+        {kind: of_network(read.layer_map(store, run.id, kind, max_steps)) for kind in Kind},
         read.metrics(store, [run.id], max_points=4 * max_steps),
         skipped=np.sort(read.skipped_steps(store, [run.id])["step"].to_numpy(dtype=np.int64)),
         gains=total_gain(read.gain_series(store, run.id, max_steps)),
@@ -28,6 +32,10 @@ def tables_of(store: Store, run: Run, max_steps: int = MAX_STEPS) -> Tables:
         total_steps=run.progress.total_steps,
         nonfinite=run.nonfinite,
     )
+
+
+def _as_they_are(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows
 
 
 def diagnose_run(store: Store, run_id: int, limits: Thresholds | None = None) -> list[Finding]:

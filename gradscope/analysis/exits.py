@@ -90,8 +90,13 @@ def cosines_to_last(cosines: pd.DataFrame) -> pd.DataFrame:
 
 def _of_backbone(rows: pd.DataFrame) -> pd.DataFrame:
     """Without the layers of the heads, whose gradient is their own exit's alone."""
-    kept = rows[~rows["name"].astype(str).str.startswith(_HEADS)]
+    kept = without_heads(rows)
     return kept.assign(name=kept["name"].astype(str).str.removeprefix(_BACKBONE))
+
+
+def without_heads(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of layers, by their name, without the heads of exits: each of these sits right at its own loss."""
+    return rows[~rows["name"].astype(str).str.startswith(_HEADS)]
 
 
 def backbone_profile(profile: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Exits in analysis: curves by exit, shares without heads, who leaves where, the run to compare with."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,11 @@ from gradscope.analysis.exits import (
     shares_by_exit,
     twin,
 )
-from gradscope.config import Elastic, Mlp, Resnet, RunConfig
+from gradscope.config import Elastic, Mlp, Resnet, RunConfig, parse_config
+from gradscope.diagnosis import tables_of
 from gradscope.exit_answers import ExitAnswers
-from gradscope.records import Progress, Provenance, Results, Run, Status
+from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Provenance, Results, Run, Status
+from gradscope.store import open_store, read, write
 
 ANSWERS = ExitAnswers(
     labels=np.array([0, 1, 0, 1]),
@@ -128,3 +131,21 @@ def test_the_twin_is_the_newest_run_of_the_same_settings_without_exits() -> None
     assert not has_exits({"lr": 0.1, "methods": "elastic"})
     assert twin(elastic, [elastic, plain, newer, other]) is newer
     assert twin(elastic, [elastic, other]) is None
+
+
+def test_the_diagnosis_looks_at_the_backbone_alone(tmp_path: Path) -> None:
+    """Heads come last and sit at their own losses; as the deepest layers they would make the others look poor."""
+    store = open_store(tmp_path / "runs.db", create=True)
+    found = []
+    for methods in ([{"name": "elastic"}], []):
+        config = parse_config({"model": {"name": "resnet"}, "methods": methods}).model_dump(mode="json")
+        number = write.create_run(store, name="x", source="train", config=config, status=Status.RUNNING)
+        names = ("backbone.conv", "backbone.output.1", "heads.0.3")
+        layers = [Layer(index=i, name=n, type="Linear", shape=(10, 2), n_weights=20) for i, n in enumerate(names)]
+        write.layers(store, number, layers)
+        stats = [LayerStats(step=0, layer=i, kind=Kind.GRADIENT, n=20, rms=0.1) for i in range(3)]
+        write.append(store, number, Batch(stats=tuple(stats)))
+        found.append(tables_of(store, read.run(store, number)))
+    assert [tables.n_layers for tables in found] == [2, 3]
+    assert [tables.grids[Kind.GRADIENT].rms.shape for tables in found] == [(1, 2), (1, 3)]
+    store.close()
