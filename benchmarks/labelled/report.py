@@ -35,10 +35,10 @@ def _head(told: Sequence[Told]) -> str:
     counts = Counter(t.outcome.label for t in told)
     good = ", ".join(f"{name} {value:.0%}" for name, value in GOOD.items())
     what = f"""
-        Written by `make bench-diagnosis` (benchmarks/diagnosis.py), seed {SEED}: {len(told)} small trainings,
-        {seconds:.0f} s of processor time, Python {platform.python_version()}, torch {torch.__version__}, one thread
-        each. Blobs, circles and digits of scikit-learn, three classes of CIFAR-10 averaged to 8x8; fully connected,
-        convolutional and recurrent (RNN, GRU, LSTM) networks of 2 to 30 layers."""
+        Written by benchmarks/diagnosis.py (`make bench-diagnosis`; all of it is 480 trainings, of both halves), seed
+        {SEED}: {len(told)} small trainings, {seconds:.0f} s of processor time, Python {platform.python_version()},
+        torch {torch.__version__}, one thread each. Blobs, circles and digits of scikit-learn, three classes of CIFAR-10
+        averaged to 8x8; fully connected, convolutional and recurrent (RNN, GRU, LSTM) networks of 2 to 30 layers."""
     how = f"""
         Half of the runs have healthy settings of many kinds, half have one of {len(TRUTHS)} faults planted. Everything
         is drawn at random by the run's number. **Thresholds and rules were chosen on even numbers (324 of seed 2026, 64
