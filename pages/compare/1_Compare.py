@@ -415,4 +415,4 @@ def draw(runs: list[Run]) -> None:
     show.how_to_read(HOW, outcome.drop(columns=[""]), "compare")
 
 
-show.live(store, draw)
+show.live(store, draw, every=2.0)  # four figures and two tables take half a second of a core
