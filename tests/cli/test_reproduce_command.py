@@ -79,8 +79,8 @@ def test_a_dry_run_needs_no_store_at_all(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["x"], "paper 'x' is unknown; use one of pn"),
-        (["pn", "--scale", "huge"], "scale 'huge' is unknown; use one of tiny, cpu, full"),
+        (["x"], "paper 'x' is unknown; use one of pn, elastic, kr, narrow-deep"),
+        (["pn", "--scale", "huge"], "scale 'huge' is unknown; use one of tiny, glance, short, cpu, full"),
         (["pn", "--only", "x"], "experiment 'x' is unknown; use one of tanh,"),
         (
             ["pn", "--data-folder", "/nowhere"],
