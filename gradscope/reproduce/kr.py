@@ -156,8 +156,8 @@ def _taught(data: str, name: str) -> Experiment:
 def _of(data: str) -> list[Experiment]:
     teacher, student, _, _ = _NETS[data]
     alone = [
-        _alone(data, "teacher", f"teacher, ResNet-{teacher.depth}", teacher, Resnet(depth=20)),
-        _alone(data, "student", f"student alone, ResNet-{student.depth}", student, Resnet(depth=8)),
+        _alone(data, "teacher", "teacher", teacher, Resnet(depth=20)),
+        _alone(data, "student", "student alone", student, Resnet(depth=8)),
     ]
     return [*alone, *(_taught(data, name) for name in _METHODS)]
 
