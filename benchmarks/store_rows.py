@@ -108,7 +108,7 @@ def by_recorder(run: Session, seconds: float, clock: Clock) -> float:
 
 def _record(step: int) -> Record:
     groups = [Group(kind, range(LAYERS), measured) for kind, measured in _measured().items()]
-    return Record(step, [f"fc{i}" for i in range(LAYERS)], KINDS, groups, {})
+    return Record(step, [f"fc{i}" for i in range(LAYERS)], KINDS, groups)
 
 
 _MEASURED: dict[Kind, Measured] = {}
