@@ -36,6 +36,8 @@ from gradscope.models.activations import weight_layers
 _MOMENTUM, _DECAY = 0.9, 1e-5  # stated for both steps
 _SMALLEST = 1e-12
 """Of a threshold: one of 0 could not grow in units of itself."""
+_LEAST_SPREAD = 0.01
+"""Of a teacher's map: in smaller units those of a teacher that hardly answers would be merged by exploding steps."""
 
 
 def sparse_recoding(values: Tensor, threshold: Tensor | float, kappa: float) -> Tensor:
@@ -82,7 +84,7 @@ def transport(teacher: Tensor, merged: Tensor) -> Tensor:
         teacher: [B, C, H, W].
         merged: [B, C, H, W].
     """
-    difference = (teacher - merged) / teacher.detach().std(correction=0).clamp_min(_SMALLEST)
+    difference = (teacher - merged) / teacher.detach().std(correction=0).clamp_min(_LEAST_SPREAD)
     return difference.detach().std(correction=0) * difference.square().mean()
 
 

@@ -73,8 +73,8 @@ def controls(students: list[Run]) -> View:
         steps = source.term_steps(store, [focus])
         step = None
         if len(steps) > 1:
-            address.seed_step("step", steps)
-            step = st.select_slider("Step", steps, value=steps[-1], key="step", bind="query-params", width=420)
+            address.seed_step("split_at", steps)
+            step = st.select_slider("Step", steps, value=steps[-1], key="split_at", bind="query-params", width=420)
         with st.popover("Measure", icon=":material/science:"):
             measure_button(students)
     return View(focus=focus, step=step)

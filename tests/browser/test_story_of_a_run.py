@@ -3,7 +3,23 @@
 import re
 
 import pytest
-from driven import PAGES, WITHOUT_RUNS, Dashboard, alright, at, curve, fill, go, number, row, rows, shown, tick, until
+from driven import (
+    PAGES,
+    WITHOUT_RUNS,
+    Dashboard,
+    alright,
+    at,
+    curve,
+    fill,
+    go,
+    number,
+    row,
+    rows,
+    settled,
+    shown,
+    tick,
+    until,
+)
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Status
@@ -19,7 +35,11 @@ def start(page: Page, preset: str, **settings: object) -> None:
     """On the Launch page: choose, change, press Start."""
     page.get_by_role("button", name=preset, exact=True).click()
     expect(page.get_by_label("Name", exact=True)).to_have_value(preset)
-    page.get_by_role("combobox", name="data", exact=True).click()
+    settled(page)
+    data = page.get_by_role("combobox", name="data", exact=True)
+    data.scroll_into_view_if_needed()  # an open list closes when the page is scrolled below it
+    page.wait_for_timeout(500)
+    data.click()
     page.get_by_role("option", name="digits", exact=True).click()
     for label, value in settings.items():
         fill(page, label, value)

@@ -132,10 +132,11 @@ def test_runs_without_a_teacher_are_shown_the_way_to_one(store, page):
 
 
 def test_the_step_is_in_the_address(taught, page):
-    test = page(TITLE, step="0")
-    assert test.select_slider(key="step").value == 0
+    test = page(TITLE, split_at="0")
+    assert test.select_slider(key="split_at").value == 0
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("name", ["kd-hinton", "kd-fitnet", "kd-kr"])
 def test_a_student_can_be_launched_from_its_preset_as_it_is(page, name):
     test = page("Launch", preset=name)
