@@ -20,11 +20,17 @@ _PORTS_TO_TRY = 100
 def serve(store: str, port: int = DEFAULT_PORT) -> NoReturn:
     """Become the dashboard of the store of that path or URL; Ctrl-C ends it, runs go on.
 
+    A process that has trained starts anew for it: PyTorch takes hundreds of megabytes that no page needs, and the
+    bindings that it loads complain at great length when a server ends around them.
+
     Args:
         store: was opened once, or its header was found current.
         port: the next free one is taken if this one is not.
     """
     app = _app()
+    if "torch" in sys.modules:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "gradscope", "ui", "--store", store, "--port", str(port)])
     found = free_port(port)
     if found != port:
         typer.echo(f"Port {port} is taken, so another one is used.")

@@ -33,6 +33,7 @@ def demo(
         status = train_here(opened, run_id, name)
         if status is Status.STOPPED:
             raise typer.Exit(EXIT_CODES[status])
+    opened.close()
     if not no_ui:
         serve(opened.name, port)
 

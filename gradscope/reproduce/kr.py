@@ -108,11 +108,20 @@ _NO_FIGURE = "the paper has no such row"
 _FSP_WIDTH = Difference(
     setting="width of the student", paper="20 fits its 0.12 M parameters", ours="16: FSP needs the teacher's channels"
 )
-_OF_THE_LIGHTER = Difference(
-    setting="networks below full scale",
-    paper="ResNet-26 and ResNet-8",
-    ours="ResNet-20 and ResNet-8, both width 16",
+_OF_THE_LIGHTER = (
+    Difference(
+        setting="networks below full scale",
+        paper="ResNet-26 and ResNet-8",
+        ours="ResNet-20 and ResNet-8, both width 16",
+    ),
+    Difference(
+        setting="teacher below full scale",
+        paper="the recipe of its student",
+        ours="four times the epochs, and flips and crops, which its students go without",
+    ),
 )
+_TEACHER_LONGER = 4
+"""A teacher of as few steps as its student knows no more than that one: seen, 43.4 beside 43.6 % after six epochs."""
 
 
 def _published(data: str, name: str) -> Published | None:
@@ -123,14 +132,28 @@ def _published(data: str, name: str) -> Published | None:
     return Published(accuracy=figure, remark="as in Yim et al. 2017, with their recipe" if copied else "")
 
 
-def _alone(data: str, name: str, title: str, model: Resnet, lighter: Resnet) -> Experiment:
-    """Teacher, or student without one."""
+def _teacher(data: str, model: Resnet) -> Experiment:
+    """Below full scale it sees each picture oftener than its students, and distorted: it is to know more than they."""
+    lighter = _lighter(Resnet(depth=20))
     return Experiment(
-        name=f"{name}-{data}",
-        title=f"{_NAMES[data]}, {title}",
+        name=f"teacher-{data}",
+        title=f"{_NAMES[data]}, teacher",
         config=_config(data, model),
-        published=_published(data, name),
-        lighter=_lighter(lighter) if data == "c10" else None,
+        published=_published(data, "teacher"),
+        lighter=lighter.model_copy(update={"data": Cifar10(augment="flip_crop")}) if data == "c10" else None,
+        longer=_TEACHER_LONGER,
+        heavy=data != "c10",
+    )
+
+
+def _student(data: str, model: Resnet) -> Experiment:
+    """Without a teacher."""
+    return Experiment(
+        name=f"student-{data}",
+        title=f"{_NAMES[data]}, student alone",
+        config=_config(data, model),
+        published=_published(data, "student"),
+        lighter=_lighter(Resnet(depth=8)) if data == "c10" else None,
         heavy=data != "c10",
     )
 
@@ -155,11 +178,7 @@ def _taught(data: str, name: str) -> Experiment:
 
 def _of(data: str) -> list[Experiment]:
     teacher, student, _, _ = _NETS[data]
-    alone = [
-        _alone(data, "teacher", "teacher", teacher, Resnet(depth=20)),
-        _alone(data, "student", "student alone", student, Resnet(depth=8)),
-    ]
-    return [*alone, *(_taught(data, name) for name in _METHODS)]
+    return [_teacher(data, teacher), _student(data, student), *(_taught(data, name) for name in _METHODS)]
 
 
 _WEIGHTS = [
@@ -190,7 +209,7 @@ PAPER = Paper(
     citation="Liu et al. 2019, arXiv 1911.05329",
     experiments=(*_of("c10"), *_of("c100"), *_of("tc100"), *_WEIGHTS, _ON_WEIGHTS),
     differences=(
-        _OF_THE_LIGHTER,
+        *_OF_THE_LIGHTER,
         Difference(setting="equations 1 to 10", paper=LOST, ours="a reconstruction, see docs/distillation.md"),
         Difference(setting="alpha, lambda, kappa", paper=LOST, ours="1, 1 and 2; other lambdas in the sweep"),
         Difference(setting="batch size and iterations", paper=LOST, ours="128 and 64k, as in He et al. 2016"),

@@ -53,6 +53,8 @@ class Experiment:
     """The experiment whose run of the same seed teaches this one; it stands before it."""
     lighter: RunConfig | None = None
     """What stands for it at the smaller scales, before these make it shorter; itself where None."""
+    longer: int = 1
+    """Times as many epochs as the scale gives the others, below full scale: for a teacher, who is to know more."""
     heavy: bool = False
     """Whether it takes a GPU, and is part of the smaller scales only when it is asked for by its name."""
     exits: tuple[PublishedExit, ...] = ()

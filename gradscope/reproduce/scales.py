@@ -31,7 +31,11 @@ class Scale:
 
     def config(self, experiment: Experiment) -> RunConfig:
         """Of an experiment at this size."""
-        return self.fit(experiment.config if self.whole else experiment.lighter or experiment.config)
+        if self.whole:
+            return self.fit(experiment.config)
+        fitted = self.fit(experiment.lighter or experiment.config)
+        longer = fitted.train.model_copy(update={"epochs": fitted.train.epochs * experiment.longer})
+        return fitted.model_copy(update={"train": longer})
 
 
 def _changed(config: RunConfig, data: DataSettings, epochs: int, tail: int, every: int) -> RunConfig:

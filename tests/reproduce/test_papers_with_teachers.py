@@ -71,7 +71,7 @@ def test_the_narrow_deep_family_is_of_one_size():
 
 
 @pytest.mark.parametrize("paper", [KR, ND], ids=lambda p: p.name)
-def test_teachers_stand_before_their_students_and_share_their_data(paper):
+def test_teachers_stand_before_their_students_and_share_their_pictures(paper):
     names = [e.name for e in paper.experiments]
     by_name = {e.name: e for e in paper.experiments}
     for e in paper.experiments:
@@ -81,7 +81,16 @@ def test_teachers_stand_before_their_students_and_share_their_data(paper):
             assert names.index(e.teacher) < names.index(e.name)
             assert by_name[e.teacher].config.data == e.config.data
             for scale in SCALES.values():
-                assert scale.config(by_name[e.teacher]).data == scale.config(e).data
+                pictures = scale.config(e).data
+                own = scale.config(by_name[e.teacher]).data
+                assert own.model_copy(update={"augment": pictures.augment}) == pictures
+
+
+def test_a_teacher_below_full_scale_is_trained_longer_than_its_students():
+    short, full = scale_of("short"), scale_of("full")
+    epochs = {name: short.config(BY_NAME[name]).train.epochs for name in ("teacher-c10", "student-c10", "kr-c10")}
+    assert epochs == {"teacher-c10": 20, "student-c10": 5, "kr-c10": 5}
+    assert full.config(BY_NAME["teacher-c10"]).train.epochs == full.config(BY_NAME["student-c10"]).train.epochs
 
 
 def test_fsp_has_the_channels_of_its_teacher():
