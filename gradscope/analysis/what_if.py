@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradscope.config import Initialisation, MobileNet, Resnet, RunConfig, Torchvision
+from gradscope.config import InceptionBn, Initialisation, MobileNet, Resnet, RunConfig, Torchvision
 from gradscope.records import Run
 from gradscope.store.read import STATS_COLUMNS
 
@@ -77,7 +77,7 @@ def has_shortcuts(config: RunConfig) -> bool:
 
 def has_norm_built_in(config: RunConfig) -> bool:
     """Whether the model has batch norm that no setting takes away."""
-    return isinstance(config.model, Resnet | MobileNet | Torchvision)
+    return isinstance(config.model, Resnet | MobileNet | InceptionBn | Torchvision)
 
 
 def has_activation(config: RunConfig) -> bool:

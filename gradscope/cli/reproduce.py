@@ -32,7 +32,8 @@ def reproduce(
     ] = "cpu",
     seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
     data_folder: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder with cifar10, cifar100, rdrd; else CIFAR is downloaded.")
+        str | None,
+        typer.Option(metavar="PATH", help="Folder with cifar10, rdrd, imagenet, ...; else CIFAR is downloaded."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="EXPERIMENT", help="Only this experiment; may be given again.")

@@ -46,7 +46,7 @@ from gradscope.config.methods import (
     ZNorm,
     method_classes,
 )
-from gradscope.config.models import AnyModel, Mlp, MobileNet, PaperCnn, Resnet, Torchvision, model_classes
+from gradscope.config.models import AnyModel, InceptionBn, Mlp, MobileNet, PaperCnn, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import (
     Adam,
     AdamW,
@@ -122,6 +122,7 @@ __all__ = [
     "FashionMnist",
     "Folder",
     "GradientAmplification",
+    "InceptionBn",
     "Initialisation",
     "KdAttention",
     "KdFitNet",

@@ -11,6 +11,7 @@ Architecture = Literal[
     "resnet18",
     "resnet34",
     "resnet50",
+    "resnet101",
     "densenet121",
     "densenet169",
     "mobilenet_v2",
@@ -72,6 +73,20 @@ class MobileNet(Settings):
     activation: Activation = "relu"
 
 
+class InceptionBn(Settings):
+    """BN-Inception (Ioffe & Szegedy 2015): ten modules of parallel convolutions, each with its batch norm."""
+
+    name: Literal["inception_bn"] = "inception_bn"
+    width: float = Field(1.0, gt=0, le=4)
+    """Multiplies the channels of every layer."""
+    stem: Stem = "small"
+    """imagenet: as published, the first layers shrink the picture eightfold; small: they do not, for pictures of 32x32.
+    """
+    size: int | None = Field(None, ge=8, le=512)
+    """Resize the pictures to size x size in front of the network; 224 as published."""
+    activation: Activation = "relu"
+
+
 class Torchvision(Settings):
     """A network of torchvision, for pictures of 32x32 or as published. Its ReLUs are shared but not in place."""
 
@@ -101,7 +116,7 @@ class Torchvision(Settings):
         return self
 
 
-AnyModel = Annotated[Mlp | PaperCnn | Resnet | MobileNet | Torchvision, Field(discriminator="name")]
+AnyModel = Annotated[Mlp | PaperCnn | Resnet | MobileNet | InceptionBn | Torchvision, Field(discriminator="name")]
 
 
 def model_classes() -> dict[str, type[Settings]]:

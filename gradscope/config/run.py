@@ -9,7 +9,7 @@ from gradscope.config.alerts import Alerts
 from gradscope.config.data import AnyData, Digits, data_classes
 from gradscope.config.distillation import Distillation
 from gradscope.config.methods import AnyMethod, BatchNorm, Elastic, PseudoNorm, method_classes
-from gradscope.config.models import AnyModel, Mlp, MobileNet, Resnet, Torchvision, model_classes
+from gradscope.config.models import AnyModel, InceptionBn, Mlp, MobileNet, Resnet, Torchvision, model_classes
 from gradscope.config.optimizers import AnyOptimizer, Rprop, Sgd, optimizer_classes
 from gradscope.config.schedules import AnySchedule, Constant, schedule_classes
 from gradscope.config.settings import SMOOTH_ACTIVATIONS, Settings, name_of
@@ -59,7 +59,9 @@ class RunConfig(Settings):
                 f"method pseudo_norm needs a smooth activation ({', '.join(sorted(SMOOTH_ACTIVATIONS))}), and "
                 f"model.activation is {activation}; choose another activation or leave pseudo_norm out"
             )
-        normed = isinstance(self.model, Resnet | MobileNet | Torchvision) or getattr(self.model, "batch_norm", False)
+        normed = isinstance(self.model, Resnet | MobileNet | InceptionBn | Torchvision) or getattr(
+            self.model, "batch_norm", False
+        )
         if BatchNorm in kinds and normed:
             raise ValueError(f"model {self.model.name} has batch norm already; leave method batch_norm out")
         return self
@@ -76,7 +78,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _batches_can_be_normalised(self) -> Self:
         normed = (
-            isinstance(self.model, MobileNet | Torchvision)  # whose last maps may have a single pixel
+            isinstance(self.model, MobileNet | InceptionBn | Torchvision)  # whose last maps may have a single pixel
             or getattr(self.model, "batch_norm", False)
             or any(isinstance(m, BatchNorm) for m in self.methods)
         )

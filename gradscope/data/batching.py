@@ -1,4 +1,4 @@
-"""Batches out of a split that lives whole on one device."""
+"""Batches out of a split that lives whole in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ def minibatches(
 ) -> Iterator[MiniBatch]:
     """Every picture once, in a random order, with its place in the split; arguments as of `batches`."""
     change = transform or Tensor.float
-    order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.images.device)
+    order = torch.randperm(len(split), generator=generator, device=generator.device).to(split.labels.device)
     for part in _parts(len(split), batch_size):
         places = order[part]
-        yield MiniBatch(images=change(split.images[places]), labels=split.labels[places], places=places)
+        yield MiniBatch(images=change(_taken(split, places)), labels=split.labels[places], places=places)
 
 
 def batches(
@@ -76,10 +76,15 @@ def batches(
     change = transform or Tensor.float
     if not shuffle or generator is None:
         for part in _parts(len(split), batch_size):
-            yield change(split.images[part]), split.labels[part]
+            yield change(split.images[part].to(split.labels.device)), split.labels[part]
         return
     for batch in minibatches(split, batch_size, generator, transform):
         yield batch.images, batch.labels
+
+
+def _taken(split: Split, places: Tensor) -> Tensor:
+    """Pictures of the split, on its device."""
+    return split.images[places.to(split.images.device)].to(split.labels.device)
 
 
 def _parts(n: int, batch_size: int) -> list[slice]:

@@ -16,7 +16,7 @@ def silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Pictures and their labels, whole on one device."""
+    """Pictures and their labels; the device is that of the labels, where only very many pictures are not."""
 
     images: Tensor
     """uint8 [N, C, H, W]."""
@@ -38,8 +38,9 @@ class Split:
         return self._map(lambda tensor: tensor[index])
 
     def to(self, device: torch.device | str) -> "Split":
-        """The same on a device."""
-        return self._map(lambda tensor: tensor.to(device))
+        """The same on a device; pictures that are too many for a GPU stay, and each batch of them is moved."""
+        moved = self._map(lambda tensor: tensor.to(device) if tensor is not self.images else tensor)
+        return moved if _too_large(self.images, torch.device(device)) else replace(moved, images=self.images.to(device))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Split":
         return Split(
@@ -49,6 +50,17 @@ class Split:
             contour_mask=None if self.contour_mask is None else change(self.contour_mask),
             recording=None if self.recording is None else change(self.recording),
         )
+
+
+GPU_SHARE = 0.5
+"""Of a GPU's free memory that the pictures of a split may take."""
+
+
+def _too_large(images: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda" or images.device == device:
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.nbytes > GPU_SHARE * free
 
 
 @dataclass(frozen=True, kw_only=True)

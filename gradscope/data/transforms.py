@@ -24,7 +24,7 @@ def by_channel(dataset: Dataset) -> Transform:
     std = [max(s, _GREY_LEVEL) for s in dataset.std]
     scale = torch.tensor([1 / (255 * s) for s in std]).reshape(1, -1, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(dataset.mean, std, strict=True)]).reshape(1, -1, 1, 1)
-    scale, shift = scale.to(dataset.train.images.device), shift.to(dataset.train.images.device)
+    scale, shift = scale.to(dataset.train.labels.device), shift.to(dataset.train.labels.device)
     return lambda images: images * scale + shift
 
 

@@ -28,7 +28,7 @@ def accuracy(
         autocast: Run the forward pass in this type (bfloat16); by default as the surrounding code does.
     """
     modes = [(module, module.training) for module in model.modules()]
-    device = split.images.device
+    device = split.labels.device
     loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     try:

@@ -59,7 +59,7 @@ def answers(
         autocast: run the forward pass in this type; by default as the surrounding code does.
         told: called after each block of pictures.
     """
-    device = split.images.device
+    device = split.labels.device
     per_draw = torch.zeros(draws, dtype=torch.int64, device=device)
     counts = torch.zeros(len(split), dtype=torch.int64, device=device)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from gradscope.errors import ConfigError
 from gradscope.models.activations import find_activations
+from gradscope.models.exit_points import CONTAINERS
 from gradscope.models.sizes import Shape
 
 Pair = tuple["Point", "Point"]
@@ -91,13 +92,18 @@ def all_points(model: nn.Module, in_shape: Shape) -> list[Point]:
 def stage_ends(model: nn.Module, points: Sequence[Point]) -> list[Point]:
     """The last layer of every size of map before the output, as the outermost module that puts it out.
 
-    A ResNet's three stages; of a network without maps, its hidden layers.
+    A ResNet's stages; of a network without maps, its hidden layers. What is inside of a block does not count, because
+    the first layers of a block that halves the map still put out the larger one; nor does a size that no layer with
+    weights puts out, such as the mean before the output layer.
 
     Args:
         model: the network.
         points: all of it.
     """
-    maps = [p for p in points if len(p.shape) == 3]
+    path = dict(_main_path(model))
+    maps = [p for p in points if len(p.shape) == 3 and p.name in path]
+    weighted = {p.shape[1:] for p in maps if any(True for _ in path[p.name].parameters())}
+    maps = [p for p in maps if p.shape[1:] in weighted]
     if not maps:
         children = [p for p in points if p.name.count(".") == 1]  # of a list of blocks
         return children or list(points)[:-1]
@@ -105,6 +111,15 @@ def stage_ends(model: nn.Module, points: Sequence[Point]) -> list[Point]:
     last = [[p for p in maps if p.shape[1:] == size][-1] for size in sizes]
     # a container that holds several stages puts out what its last one does: name that one
     return [_within(p, maps) for p in last]
+
+
+def _main_path(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Names and modules that follow each other; of lists of modules and of wrappers also those within."""
+    children = list(module.named_children())
+    for name, child in children:
+        yield f"{prefix}{name}", child
+        if type(child) in CONTAINERS or (type(module) not in CONTAINERS and len(children) == 1):
+            yield from _main_path(child, f"{prefix}{name}.")
 
 
 def _within(point: Point, maps: Sequence[Point]) -> Point:

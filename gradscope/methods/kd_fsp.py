@@ -54,9 +54,11 @@ class KdFspMethod(Distilling[KdFsp]):
         networks = given.model, self.teacher
         mine, theirs = (stem(net, all_points(net, given.data.shape)) for net in networks)
         own = self.settings
-        return chosen_pairs(
-            own.name, own.pairs, networks, given.data.shape, lambda ends: [(mine, theirs), *ends], channels_misfit
-        )
+
+        def borders(ends: list[Pair]) -> list[Pair]:
+            return [(mine, theirs), *(pair for pair in ends if pair != (mine, theirs))]
+
+        return chosen_pairs(own.name, own.pairs, networks, given.data.shape, borders, channels_misfit)
 
     def further(self, model: nn.Module, lesson: Lesson) -> Mapping[str, Tensor]:
         """The term `flow`."""

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradscope.config import Mlp, MobileNet, PaperCnn, Resnet, Settings, Torchvision
+from gradscope.config import InceptionBn, Mlp, MobileNet, PaperCnn, Resnet, Settings, Torchvision
+from gradscope.models.inception_bn import InceptionBN
 from gradscope.models.mlp import MLP
 from gradscope.models.mobilenet import MobileNetV1
 from gradscope.models.paper_cnn import PaperCNN
@@ -27,6 +28,7 @@ MODELS: Mapping[type[Settings], Callable[[Any, Shape, int], nn.Module]] = {
     PaperCnn: PaperCNN,
     Resnet: ResNet,
     MobileNet: MobileNetV1,
+    InceptionBn: InceptionBN,
     Torchvision: _torchvision,
 }
 

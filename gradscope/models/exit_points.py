@@ -15,7 +15,8 @@ from gradscope.models.sizes import Shape
 Shapes = Mapping[str, tuple[int, ...]]
 """Of what every module that is called once puts out, without the batch, by name."""
 
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+"""What holds modules that follow each other and does nothing by itself."""
 
 
 def exit_points(model: nn.Module, in_shape: Shape, where: str, every: int = 1) -> list[str]:
@@ -84,9 +85,9 @@ def output_shapes(model: nn.Module, in_shape: Shape) -> dict[str, tuple[int, ...
 def blocks(model: nn.Module) -> Iterator[str]:
     """Names of the outermost modules that are made of several; lists of modules and wrappers are looked into."""
     children = list(model.named_children())
-    is_wrapper = len(children) == 1 and type(model) not in _CONTAINERS
+    is_wrapper = len(children) == 1 and type(model) not in CONTAINERS
     for name, module in children:
-        if type(module) in _CONTAINERS or is_wrapper:
+        if type(module) in CONTAINERS or is_wrapper:
             yield from (f"{name}.{inner}" for inner in blocks(module))
         elif any(True for _ in module.children()) and any(True for _ in module.parameters()):
             yield name

@@ -6,7 +6,8 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from gradscope.config import Mlp, MobileNet, PaperCnn, Resnet, Settings, Torchvision
+from gradscope.config import InceptionBn, Mlp, MobileNet, PaperCnn, Resnet, Settings, Torchvision
+from gradscope.models.sizes_inception import convolutions, features
 from gradscope.models.sizes_zoo import ZOO, Cost, cost_of
 
 Shape = tuple[int, int, int]
@@ -113,6 +114,11 @@ def _mobilenet(settings: MobileNet, in_shape: Shape, n_classes: int, batch_norm:
     return 9 * in_shape[0] * first + 2 * first + blocks + _dense([widths[-1], n_classes])
 
 
+def _inception_bn(settings: InceptionBn, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
+    weights = sum(c.kernel**2 * c.before * c.after + 2 * c.after for c in convolutions(settings, in_shape))
+    return weights + _dense([features(settings), n_classes])
+
+
 def _torchvision(settings: Torchvision, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
     return _torchvision_cost(settings, in_shape, n_classes).parameters
 
@@ -129,6 +135,7 @@ _COUNTS: Mapping[type[Settings], Callable[[Any, Shape, int, bool], int]] = {
     PaperCnn: _paper_cnn,
     Resnet: _resnet,
     MobileNet: _mobilenet,
+    InceptionBn: _inception_bn,
     Torchvision: _torchvision,
 }
 
@@ -164,6 +171,11 @@ def _mobilenet_macs(settings: MobileNet, in_shape: Shape, n_classes: int) -> int
     return total + widths[-1] * n_classes
 
 
+def _inception_bn_macs(settings: InceptionBn, in_shape: Shape, n_classes: int) -> int:
+    convs = convolutions(settings, in_shape)
+    return sum(c.kernel**2 * c.before * c.after * c.pixels for c in convs) + features(settings) * n_classes
+
+
 def _torchvision_macs(settings: Torchvision, in_shape: Shape, n_classes: int) -> int:
     return _torchvision_cost(settings, in_shape, n_classes).macs
 
@@ -184,5 +196,6 @@ _MACS: Mapping[type[Settings], Callable[[Any, Shape, int], int]] = {
     PaperCnn: _paper_cnn_macs,
     Resnet: _resnet_macs,
     MobileNet: _mobilenet_macs,
+    InceptionBn: _inception_bn_macs,
     Torchvision: _torchvision_macs,
 }

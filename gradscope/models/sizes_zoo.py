@@ -86,6 +86,14 @@ ZOO: Mapping[Architecture, Zoo] = {
         imagenet=Stem(side=224, kernel=7, first=112, parameters=23_498_624, macs=3_969_122_304, features=2_048),
         small=Stem(side=32, kernel=3, first=32, parameters=23_498_624, macs=1_296_039_936, features=2_048),
     ),
+    "resnet101": Zoo(
+        conv="conv1",
+        output="fc",
+        channels=64,
+        bias=False,
+        imagenet=Stem(side=224, kernel=7, first=112, parameters=42_490_752, macs=7_681_343_488, features=2_048),
+        small=Stem(side=32, kernel=3, first=32, parameters=42_490_752, macs=2_508_193_792, features=2_048),
+    ),
     "densenet121": Zoo(
         conv="features.conv0",
         output="classifier",

@@ -28,6 +28,7 @@ from gradscope.config import (
     StepDecay,
     Train,
 )
+from gradscope.reproduce.kr_imagenet import IMAGENET
 from gradscope.reproduce.paper import Contrast, Difference, Experiment, Paper, Published
 
 LOST = "lost in our copy"
@@ -207,7 +208,7 @@ PAPER = Paper(
     name="kr",
     title="Knowledge representing",
     citation="Liu et al. 2019, arXiv 1911.05329",
-    experiments=(*_of("c10"), *_of("c100"), *_of("tc100"), *_WEIGHTS, _ON_WEIGHTS),
+    experiments=(*_of("c10"), *_of("c100"), *_of("tc100"), *IMAGENET, *_WEIGHTS, _ON_WEIGHTS),
     differences=(
         *_OF_THE_LIGHTER,
         Difference(setting="equations 1 to 10", paper=LOST, ours="a reconstruction, see docs/distillation.md"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Parquet, Rdrd, Robustness, RunConfig
+from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Folder, Parquet, Rdrd, Robustness, RunConfig
 from gradscope.errors import ConfigError
 from gradscope.reproduce.paper import Experiment
 
@@ -173,4 +173,6 @@ _READERS: Mapping[type[DataSettings], _Reader] = {
     Cifar10: _Reader(name="cifar10", read=_as_parquet),
     Cifar100: _Reader(name="cifar100", read=_as_parquet),
     Rdrd: _Reader(name="rdrd", read=_with_path, downloads=False),
+    Folder: _Reader(name="imagenet", read=_with_path, downloads=False),
+    Parquet: _Reader(name="tiny_imagenet_20", read=_with_path, downloads=False),
 }

@@ -5,8 +5,10 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 
 from gradscope.config import Folder, Parquet
 from gradscope.data import load
-from gradscope.data.dataset import silent
+from gradscope.data.dataset import _too_large, silent
 from gradscope.data.pictures import decode
 from gradscope.data.sizes import DataShape, data_shape
 from gradscope.errors import DataError
@@ -176,6 +178,26 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder_of(tmp_path / "pets")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(load(Folder(path="~/pets"), seed=0).train) == 18
+
+
+def test_pictures_that_do_not_fit_into_memory_are_refused_with_a_size_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG")
+    free = 2 * 10 * 3 * 32 * 32  # twice ten pictures of 32x32
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    with pytest.raises(DataError, match=r"10 pictures of 64x64 need .*; set data\.size to at most 32 where the source"):
+        decode([file.getvalue()] * 10, str, None, silent)
+    assert decode([file.getvalue()] * 10, str, 32, silent).shape == (10, 3, 32, 32)
+
+
+def test_pictures_that_fill_a_gpu_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
+    gpu = torch.device("cuda:0")
+    assert _too_large(torch.zeros(1, 1, 23, 23, dtype=torch.uint8), gpu)
+    assert not _too_large(torch.zeros(1, 1, 22, 22, dtype=torch.uint8), gpu)
+    assert not _too_large(torch.zeros(1, 1, 23, 23, dtype=torch.uint8), torch.device("cpu"))
 
 
 def test_large_pictures_decoded_by_several_threads_keep_their_order() -> None:

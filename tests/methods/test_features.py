@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradscope.config import Mlp, PaperCnn, Resnet
+from gradscope.config import InceptionBn, Mlp, PaperCnn, Resnet, Torchvision
 from gradscope.errors import ConfigError
 from gradscope.methods.features import (
     all_points,
@@ -78,6 +78,30 @@ def test_the_ends_of_the_stages(settings, ends, first):
     assert [name for name, _ in found][:3] == [name for name, _ in ends][:3]
     if first:
         assert stem(model, points).name == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "ends", "first"),
+    [
+        (
+            Torchvision(architecture="resnet50", stem="imagenet"),
+            ["net.relu (64x32x32)"] + [f"net.layer{i + 1} ({256 << i}x{16 >> i}x{16 >> i})" for i in range(4)],
+            "net.relu",
+        ),
+        (
+            InceptionBn(width=0.25, stem="imagenet"),
+            ["stem.conv1 (16x32x32)", "stem.conv2 (48x16x16)"]
+            + [f"mixed.{name}" for name in ("3b (80x8x8)", "4d (152x4x4)", "5b (256x2x2)")],
+            "stem.conv1.activation",
+        ),
+    ],
+    ids=["resnet50", "inception_bn"],
+)
+def test_the_ends_of_the_stages_of_larger_networks_are_on_the_main_path(settings, ends, first):
+    model = net(settings, (3, 64, 64))
+    points = all_points(model, (3, 64, 64))
+    assert [str(p) for p in stage_ends(model, points)] == ends
+    assert stem(model, points).name == first
 
 
 def test_networks_of_other_depths_are_compared_at_the_same_relative_depth():

@@ -11,6 +11,7 @@ from torch import nn
 from gradscope.config import (
     Activation,
     BatchNorm,
+    InceptionBn,
     Mlp,
     MobileNet,
     PaperCnn,
@@ -37,6 +38,8 @@ MODELS: list[Settings] = [
     Resnet(depth=20, width=4),
     MobileNet(width=0.25),
     MobileNet(width=0.5, stem="imagenet", size=40),
+    InceptionBn(width=0.1),
+    InceptionBn(width=0.2, stem="imagenet", size=41),
     Torchvision(architecture="resnet18", size=32),
     Torchvision(architecture="mobilenet_v3_small", size=32),
 ]

@@ -1,4 +1,4 @@
-"""Torchvision's networks in both forms and MobileNet-V1: published sizes, constants against the networks."""
+"""Torchvision's networks in both forms, MobileNet-V1, BN-Inception: published sizes, constants against the networks."""
 
 import warnings
 from typing import get_args
@@ -9,9 +9,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from gradscope.config import MobileNet, Settings, Torchvision, parse_config
+from gradscope.config import InceptionBn, MobileNet, Settings, Torchvision, parse_config
 from gradscope.config.models import Architecture
 from gradscope.errors import ConfigError
+from gradscope.methods.features import captured
 from gradscope.models import build_model, estimate
 from gradscope.models.sizes import Shape, n_macs, n_parameters
 from gradscope.models.zoo import TorchvisionNet
@@ -71,6 +72,30 @@ def test_mobilenet_v1_is_that_of_the_paper(width: float, parameters: int, mega_m
     assert round(n_macs(settings, IMAGENET, 1000) / 1e6) == mega_macs
     model = on_meta(settings, IMAGENET, 1000)
     assert flops(model, IMAGENET) / 2 == n_macs(settings, IMAGENET, 1000)
+
+
+CADENES_PORT = 11_295_240
+"""Parameters of BN-Inception in pretrained-models.pytorch, with a bias for each convolution."""
+
+
+def test_inception_bn_is_that_of_the_paper() -> None:
+    settings = InceptionBn(stem="imagenet")
+    model = on_meta(settings, IMAGENET, 1000)
+    convs = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convs) == 69  # of 3 + 8 * 7 + 2 * 5
+    assert sum(p.numel() for p in model.parameters()) + sum(c.out_channels for c in convs) == CADENES_PORT
+    assert n_parameters(settings, IMAGENET, 1000) == 11_285_224
+    assert round(n_macs(settings, IMAGENET, 1000) / 1e9, 2) == 2.03
+    assert flops(model, IMAGENET) / 2 == n_macs(settings, IMAGENET, 1000)
+
+
+def test_inception_bns_modules_put_out_the_channels_of_the_papers_figure() -> None:
+    model = on_meta(InceptionBn(stem="imagenet"), IMAGENET, 1000)
+    with captured(model, [f"mixed.{name}" for name in ("3a", "3b", "3c", "4a", "4b", "5a", "5b")]) as seen:
+        model(torch.empty(2, *IMAGENET, device="meta"))
+    assert [tuple(out.shape[1:]) for out in seen.values()] == [
+        *((256, 28, 28), (320, 28, 28), (576, 14, 14), (576, 14, 14), (576, 14, 14), (1024, 7, 7), (1024, 7, 7))
+    ]
 
 
 def test_pictures_are_resized_in_front_of_the_network() -> None:

@@ -9,7 +9,7 @@ from gradscope.records import Status
 from gradscope.reproduce.group import find_group
 from gradscope.reproduce.narrow_deep import FAMILY, TEACHER
 from gradscope.reproduce.papers import chosen, paper_of
-from gradscope.reproduce.scales import SCALES, scale_of
+from gradscope.reproduce.scales import SCALES, lacking, read_from, scale_of
 from gradscope.reproduce.start import queue
 from gradscope.reproduce.summary import differences
 from gradscope.store import open_store, read, write
@@ -42,6 +42,30 @@ def test_the_published_figures_are_those_of_the_tables():
         *(0.6125, 0.5437, 0.6003, 0.6033)
     ]
     assert not any(e.published for e in ND.experiments)
+
+
+def test_the_imagenet_rows_are_those_of_the_table_and_of_its_networks():
+    rows = {e.name.removesuffix("-imagenet"): e for e in KR.experiments if e.name.endswith("-imagenet")}
+    errors = {name: round(100 * (1 - e.published.accuracy), 2) for name, e in rows.items()}
+    assert errors == {
+        **{"teacher": 22.68, "student": 25.74, "fitnet": 25.3, "nst": 24.34, "kdgan": 24.11},
+        **{"kr": 23.47, "kr-kdgan": 23.18},
+    }
+    sizes = {name: n_parameters(e.config.model, (3, 224, 224), 1000) for name, e in rows.items()}
+    assert sizes == {name: 44_549_160 if name == "teacher" else 11_285_224 for name in rows}
+    own = rows["kr"].config
+    assert own.optimizer.lr * distillation_in(own.methods).merge_rate == pytest.approx(0.1)
+
+
+def test_imagenet_needs_a_folder_of_it_and_below_full_scale_one_of_tiny_imagenet(tmp_path):
+    row = BY_NAME["kr-imagenet"]
+    full, glance = scale_of("full").config(row), scale_of("glance").config(row)
+    assert (lacking(full, None), lacking(glance, None)) == ("imagenet", "tiny_imagenet_20")
+    for name in ("imagenet", "tiny_imagenet_20"):
+        (tmp_path / name).mkdir()
+    assert read_from(full, str(tmp_path)).data.path == str(tmp_path / "imagenet")
+    placed = read_from(glance, str(tmp_path)).data
+    assert (placed.name, placed.path, placed.limit) == ("parquet", str(tmp_path / "tiny_imagenet_20"), 2000)
 
 
 def test_networks_have_the_parameters_of_the_paper_as_far_as_they_can():
