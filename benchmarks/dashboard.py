@@ -6,17 +6,14 @@ step to its number on the page (the recorder commits within half a second of the
 """
 
 import argparse
-import contextlib
 import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,14 +22,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from gradscope.jobs.lock import Lock
 from gradscope.paths import supervisor_lock
 from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Provenance, Status
-from gradscope.serve import ADDRESS, free_port
+from gradscope.serve import served
 from gradscope.store import Store, open_store, write
 
 sys.path.append(str(Path(__file__).parents[1] / "tests/pages"))
 from stores import fill
 
 RUNS, LAYERS = 30, 20
+PORT = 8700
 COLD_GOAL, LIVE_GOAL = 3.0, 2.0
+LOOK_SECONDS = 0.02
+"""Between two looks at the page: what is measured is no finer than this."""
 CHART = '[data-testid="stVegaLiteChart"] :is(svg, canvas)'
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -72,7 +72,7 @@ def _opening(browser: Browser, store: Store, servers: int) -> None:
     cold, answering, warm = [], [], []
     for _ in range(servers):
         began = time.perf_counter()
-        with _served(store) as url:
+        with served(store.name, PORT) as url:
             answering.append(time.perf_counter() - began)
             _first_chart(browser, url)
             cold.append(time.perf_counter() - began)
@@ -86,7 +86,7 @@ def _opening(browser: Browser, store: Store, servers: int) -> None:
 
 def _following(browser: Browser, store: Store, steps: int, pause: float) -> None:
     run = _live_run(store)
-    with _served(store) as url:
+    with served(store.name, PORT) as url:
         page = _first_chart(browser, url, keep=True)
         delays = list(_delays(page, store, run, steps, pause))
         page.context.close()
@@ -98,30 +98,6 @@ def _tell(what: str, seconds: list[float], goal: float | None = None) -> None:
     middle, worst = statistics.median(seconds), max(seconds)
     verdict = "" if goal is None else f", goal {goal:.0f} s: {'met' if middle < goal else 'missed'}"
     print(f"{what}: median {middle:.2f} s, worst {worst:.2f} s (n = {len(seconds)}){verdict}")
-
-
-@contextlib.contextmanager
-def _served(store: Store) -> Iterator[str]:
-    """The address of a new server, which ends with the block."""
-    port = free_port(8700)
-    command = [sys.executable, "-m", "gradscope", "ui", "--store", store.name, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://{ADDRESS}:{port}"
-    try:
-        while not _answers(url):
-            if process.poll() is not None:
-                sys.exit(f"`{' '.join(command)}` ended with exit code {process.returncode}")
-            time.sleep(0.02)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError):
-        return urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).status == 200
-    return False
 
 
 def _first_chart(browser: Browser, url: str, keep: bool = False) -> Page:
@@ -159,7 +135,7 @@ def _delays(page: Page, store: Store, run: int, steps: int, pause: float) -> Ite
 
     def train() -> None:
         for step in range(1, steps + 1):
-            time.sleep(pause)
+            time.sleep(pause)  # the pace at which a training would write
             write.append(store, run, _batch(step))
             written[step] = time.perf_counter()
 
@@ -167,7 +143,7 @@ def _delays(page: Page, store: Store, run: int, steps: int, pause: float) -> Ite
     writer.start()
     for step in range(1, steps + 1):
         while _step_on(page) < step:
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)
         yield max(0.0, time.perf_counter() - written.get(step, time.perf_counter()))
     writer.join()
 

@@ -29,7 +29,7 @@ from gradscope.models.elastic import ElasticNetwork
 from gradscope.models.exit_points import exit_points
 
 SHAPE = (3, 32, 32)
-NETWORKS: Sequence[Settings] = (Resnet(depth=20), MobileNet())
+NETWORKS: Sequence[Resnet | MobileNet] = (Resnet(depth=20), MobileNet())
 
 
 @dataclass(frozen=True)

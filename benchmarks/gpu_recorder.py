@@ -29,6 +29,7 @@ from triton.testing import do_bench
 import gradscope
 from gradscope.recorder import cuda
 from gradscope.recorder.measure import wait_until_compiled
+from gradscope.recorder.watch import Log
 
 BATCH, WARM_UP = 128, 5
 
@@ -59,7 +60,7 @@ class Case:
     size: int
     """Pixels of a picture's side."""
     weights: torch.dtype = torch.float32
-    log: str = "gradients"
+    log: Log = "gradients"
     every: int = 1
     graph: bool = False
     goal: float | None = 1.03

@@ -118,7 +118,7 @@ def measured(
             pair()
         gc.collect()
         end, beside = time.monotonic() + seconds, _beside()
-        found = []
+        found: list[tuple[float, float]] = []
         while len(found) < _FEWEST or (time.monotonic() < end and len(found) < pairs):
             found.append(pair())
         plain = [p for p, _ in found] + [block(training.step, False)]

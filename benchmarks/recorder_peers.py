@@ -15,6 +15,7 @@ from pathlib import Path
 from recorder_networks import Training
 
 import gradscope
+from gradscope.recorder.watch import Log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ Recorder = Callable[[Training, Path], AbstractContextManager[Steps]]
 
 
 @contextmanager
-def ours(training: Training, folder: Path, *, log: str, block: int) -> Iterator[Steps]:
+def ours(training: Training, folder: Path, *, log: Log, block: int) -> Iterator[Steps]:
     """One record in the middle of each block of steps that is recorded; every second block is."""
 
     def is_due(step: int) -> bool:

@@ -64,7 +64,8 @@ def measure(name: str, given: argparse.Namespace) -> None:
         for _ in range(len(NOISES) * given.levels):
             answers(subject, split, 10, kind="clean", level=0, draws=given.draws, seed=0, autocast=dtype)
 
-    noise(), alone()
+    noise()
+    alone()
     rounds = [(seconds(noise, device), seconds(alone, device)) for _ in range(given.rounds)]
     with_noise, without = zip(*rounds, strict=True)
     medians = statistics.median(with_noise), statistics.median(without)

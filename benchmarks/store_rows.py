@@ -24,8 +24,9 @@ from pathlib import Path
 import torch
 
 import gradscope
+from gradscope.recorder.groups import Group
 from gradscope.recorder.measure import Measured, measure, wait_until_compiled
-from gradscope.recorder.record import Group, Record
+from gradscope.recorder.record import Record
 from gradscope.recorder.session import Session
 from gradscope.records import Batch, Kind, Layer
 from gradscope.store import open_store, write
@@ -45,7 +46,7 @@ READER = """
         read.fingerprint(store), read.revision(store, [run])
         read.layer_map(store, run, Kind.GRADIENT), read.profile(store, [run], Kind.SIGNAL)
         read.histograms(store, run, 0, Kind.GRADIENT)
-        time.sleep(0.5)
+        time.sleep(0.5)  # a page looks twice a second
 """
 
 
@@ -101,7 +102,7 @@ def by_recorder(run: Session, seconds: float, clock: Clock) -> float:
             run._take_record(_record(step))
             step += 1
         else:
-            time.sleep(0.002)
+            time.sleep(0.002)  # the queue is full; the writer says to nobody when it has room
     run._writer.close()
     return step * ROWS / (clock() - began)
 

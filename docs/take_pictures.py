@@ -5,25 +5,21 @@ quarter of the bytes.
 """
 
 import argparse
-import contextlib
 import io
-import re
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from gradscope.serve import ADDRESS, free_port
+from gradscope.serve import served
 from gradscope.store import open_store, read
 
 FOLDER = Path(__file__).parent / "pictures"
-SIZE = {"width": 1280, "height": 860}
+PORT = 8800
+SIZE: ViewportSize = {"width": 1280, "height": 860}
 COLOURS = 128
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SETTLED = '[data-testid="stApp"]:is([data-test-script-state="notRunning"])'
@@ -36,7 +32,7 @@ def main() -> None:
         sys.exit("no Chromium on the PATH (chromium, chromium-browser or google-chrome)")
     store = open_store(options.store)
     shown = {run.id: f"{run.id} {run.name}" for run in read.runs(store)}
-    with _served(options.store) as url, sync_playwright() as playwright:
+    with served(options.store, PORT) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for wanted in options.page or sorted(path.stem for path in FOLDER.glob("*.png")):
             name, _, ids = wanted.partition(":")
@@ -58,26 +54,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextlib.contextmanager
-def _served(store: str) -> Iterator[str]:
-    port = free_port(8800)
-    command = [sys.executable, "-m", "gradscope", "ui", "--store", store, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield re.findall(rf"http://{re.escape(ADDRESS)}:\d+", process.stdout.readline())[0]
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _take(page: Page, url: str, name: str, runs: list[str], folder: Path) -> None:
     address = "" if name == "runs" else name
-    for _ in range(100):
-        with contextlib.suppress(Exception):  # the server may not listen yet
-            page.goto(f"{url}/{address}?{urlencode({'runs': runs}, doseq=True)}")
-            break
-        time.sleep(0.1)
+    page.goto(f"{url}/{address}?{urlencode({'runs': runs}, doseq=True)}")
     page.wait_for_selector("h1", timeout=60_000)
     page.wait_for_selector(SETTLED, timeout=60_000)
     page.wait_for_timeout(2_500)  # charts draw themselves after the server is done

@@ -14,7 +14,8 @@ from gradscope.analysis.scores import Cell
 from gradscope.attributions import Attributions, Checks, Predictions
 from gradscope.config.attributions import label_of, parse_attribution
 from gradscope.config.explaining import Explain
-from gradscope.records import Attribution, Part, Run
+from gradscope.measured import Attribution, Part
+from gradscope.records import Run
 from gradscope.store import Store, read, read_attributions
 
 

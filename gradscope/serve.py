@@ -1,9 +1,15 @@
-"""Serving the dashboard: this process becomes the Streamlit server."""
+"""Serving the dashboard: this process becomes the Streamlit server, or another one is it for a while."""
 
+import contextlib
 import os
+import re
 import runpy
 import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +21,8 @@ from gradscope.paths import STORE_VARIABLE, is_url
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8501
 _PORTS_TO_TRY = 100
+_POLL_SECONDS = 0.02
+"""Between two questions whether the server listens, which no event tells."""
 
 
 def serve(store: str, port: int = DEFAULT_PORT) -> NoReturn:
@@ -42,6 +50,47 @@ def serve(store: str, port: int = DEFAULT_PORT) -> NoReturn:
     sys.argv = ["streamlit", "run", str(app), *_options(found)]
     runpy.run_module("pages.frame.start", run_name="__main__")
     sys.exit()
+
+
+@contextlib.contextmanager
+def served(store: str, port: int = DEFAULT_PORT) -> Iterator[str]:
+    """The dashboard of a store in a process of its own, until the block ends; for scripts that look at it.
+
+    Args:
+        store: path or URL.
+        port: the next free one is taken if this one is not.
+
+    Returns:
+        Its address, once it answers.
+
+    Raises:
+        GradScopeError: it ended at once.
+    """
+    command = [sys.executable, "-m", "gradscope", "ui", "--store", store, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield _address_of(process)
+        finally:
+            process.terminate()
+
+
+def _address_of(process: "subprocess.Popen[str]") -> str:
+    """As printed, and not as asked for: somebody else may have taken the port in between."""
+    assert process.stdout
+    for line in process.stdout:
+        if found := re.search(rf"http://{re.escape(ADDRESS)}:\d+", line):
+            while process.poll() is None:
+                if answers(found.group()):
+                    return found.group()
+                time.sleep(_POLL_SECONDS)
+    raise GradScopeError(f"the dashboard ended with exit code {process.wait()}; run `gradscope ui` to see why")
+
+
+def answers(address: str) -> bool:
+    """Whether a dashboard at that address takes requests."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as reply:
+        return bool(reply.status == 200)
+    return False
 
 
 def _app() -> Path:

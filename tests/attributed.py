@@ -7,7 +7,7 @@ import numpy as np
 from gradscope.attributions import Attributions, Checks, Predictions
 from gradscope.config.attributions import AttributionSettings, IntegratedGradients
 from gradscope.config.explaining import ImageSet
-from gradscope.records import Attribution, Part
+from gradscope.measured import Attribution, Part
 from gradscope.store import Store, write_attributions
 
 N_TEST = 60

@@ -1,5 +1,6 @@
 """The architecture, checked: who may import whom, and that the checks can fail."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = ("gradscope", "pages", "tests", "benchmarks", "docs", "examples")
+LONGEST_FILE, LONGEST_BODY = 400, 25
+LONGER_BODIES = {"gradscope/recorder/triton_kernel.py: count"}
+"""A kernel is one loop over values that all its parts change."""
 CHECK = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(cache_dir=None, no_cache=True))"
 
 
@@ -66,3 +71,39 @@ def test_importing_it_loads_neither_torch_nor_streamlit(module):
     code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def bodies(code: str):
+    """Each function's name with its lines of code: no docstring, no comment, no word on an attribute, nothing empty."""
+    lines = code.splitlines()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            words = [n for n in ast.walk(node) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
+            said = {i for n in words for i in range(n.lineno, n.end_lineno + 1)}
+            body = [i for i in range(node.body[0].lineno, node.end_lineno + 1) if i not in said]
+            yield node.name, sum(bool(lines[i - 1].strip()) and lines[i - 1].strip()[0] != "#" for i in body)
+
+
+def test_no_file_is_longer_than_a_few_screens_and_no_function_than_one():
+    files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    code = {str(file.relative_to(ROOT)): file.read_text() for file in files}
+    assert {name: n for name, text in code.items() if (n := text.count("\n")) > LONGEST_FILE} == {}
+    ours = [name for name in code if name.startswith(("gradscope/", "pages/")) and "/migrations/" not in name]
+    longer = {f"{file}: {name}": n for file in ours for name, n in bodies(code[file]) if n > LONGEST_BODY}
+    assert longer.keys() == LONGER_BODIES, longer
+
+
+def test_what_counts_as_a_line_of_a_function():
+    code = """
+def f():
+    'Words
+    on it.'
+    # why
+    a = 1
+    'A word.'
+
+    return (
+        a
+    )
+""".replace("'", '"' * 3)
+    assert list(bodies(code)) == [("f", 4)]

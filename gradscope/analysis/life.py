@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from gradscope.records import Run, Status, Task
+from gradscope.measured import Task
+from gradscope.records import Run, Status
 
 
 def share_done(run: Run) -> float | None:

@@ -12,7 +12,7 @@ from gradscope.data import Transform
 from gradscope.data.corruptions import corrupted
 from gradscope.data.noise import NOISE
 from gradscope.evaluate.attacks import ATTACK, Attacker
-from gradscope.records import CLEAN
+from gradscope.measured import CLEAN
 
 
 @dataclass(frozen=True, kw_only=True)

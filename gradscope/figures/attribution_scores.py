@@ -1,6 +1,7 @@
 """What runs look at: a dot with its interval for each run and score."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import altair as alt
 import pandas as pd
@@ -47,19 +48,17 @@ def score_dots(
         return empty(title, 140)
     rows = rows.assign(what=rows["score"].map({name: score.title for name, score in SCORES.items()}))
     order = [SCORES[name].title for name in scores if name in set(rows["score"])]
-    at, scale = alt.Axis(title=axis, tickCount=5), alt.Scale(domain=list(span), nice=True)
+    x = partial(alt.X, axis=alt.Axis(title=axis, tickCount=5), scale=alt.Scale(domain=list(span), nice=True))
     y = alt.Y("what:N", sort=order, title=None, axis=alt.Axis(labelLimit=130, domain=False, ticks=False, grid=True))
     offset = alt.YOffset("label:N", sort=[style.label for style in runs.values()])
     colour = run_colour(runs)
     height = FURNITURE + len(order) * max(ROW, 12 * len(runs))
     base = alt.Chart(rows)
     parts = [
-        base.mark_tick(color=NEUTRAL, thickness=2, size=ROW - 4).encode(x=alt.X("even:Q", axis=at, scale=scale), y=y),
-        base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("low:Q", axis=at, scale=scale), x2="high:Q", y=y, yOffset=offset, color=colour
-        ),
+        base.mark_tick(color=NEUTRAL, thickness=2, size=ROW - 4).encode(x=x("even:Q"), y=y),
+        base.mark_rule(strokeWidth=2).encode(x=x("low:Q"), x2="high:Q", y=y, yOffset=offset, color=colour),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            x=alt.X("mean:Q", axis=at, scale=scale),
+            x=x("mean:Q"),
             y=y,
             yOffset=offset,
             color=colour,

@@ -147,14 +147,7 @@ def leaving(found: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> Figure:
     title = "Who leaves where"
     if found.empty:
         return empty(title, height)
-    x = alt.X("exit:O", axis=alt.Axis(title="exit", labelAngle=0, grid=False))
-    tooltip = [
-        alt.Tooltip("exit:O", title="exit"),
-        alt.Tooltip("pictures:Q", title="pictures", format=",d"),
-        alt.Tooltip("share:Q", title="of all", format=".1%"),
-        alt.Tooltip("accuracy:Q", title="right there", format=".1%"),
-        alt.Tooltip("last:Q", title="the last exit on them", format=".1%"),
-    ]
+    x, tooltip = alt.X("exit:O", axis=alt.Axis(title="exit", labelAngle=0, grid=False)), _leavers_tooltip()
     y = alt.Y("share:Q", axis=alt.Axis(title="share of the pictures", format="%"), scale=alt.Scale(domain=[0, 1]))
     bars = alt.Chart(found).mark_bar(opacity=0.55, color=NEUTRAL).encode(x=x, y=y, tooltip=tooltip)
     marks = {"answered there": ("accuracy", "circle", PALETTE[0]), "last exit on them": ("last", "cross", PALETTE[6])}
@@ -173,6 +166,16 @@ def leaving(found: pd.DataFrame, *, height: int = SMALL_HEIGHT) -> Figure:
     return finished(alt.layer(bars, points), title, height, columns=2)
 
 
+def _leavers_tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("exit:O", title="exit"),
+        alt.Tooltip("pictures:Q", title="pictures", format=",d"),
+        alt.Tooltip("share:Q", title="of all", format=".1%"),
+        alt.Tooltip("accuracy:Q", title="right there", format=".1%"),
+        alt.Tooltip("last:Q", title="the last exit on them", format=".1%"),
+    ]
+
+
 def exit_map(rows: pd.DataFrame, column: str, title: str, *, height: int = SMALL_HEIGHT) -> Figure:
     """A number of every exit in every layer, as a map: layers from the input, exits from below.
 
@@ -185,28 +188,22 @@ def exit_map(rows: pd.DataFrame, column: str, title: str, *, height: int = SMALL
     known = rows[rows[column].notna()]
     if known.empty:
         return empty(title, height)
-    ends = [-1, 1]
+    of_axis, of_value = ("%", ".1%") if column == "share" else ("~g", ".2f")
     colour = alt.Color(
         f"{column}:Q",
-        scale=alt.Scale(scheme="blueorange", domain=ends, clamp=True, domainMid=0),
-        legend=alt.Legend(
-            title=None, orient="right", format="%" if column == "share" else "~g", gradientLength=height - 60
-        ),
+        scale=alt.Scale(scheme="blueorange", domain=[-1, 1], clamp=True, domainMid=0),
+        legend=alt.Legend(title=None, orient="right", format=of_axis, gradientLength=height - 60),
     )
-    ticks = alt.Axis(title="layer", labelAngle=0, labelOverlap=True, grid=False)
-    cells = (
-        alt.Chart(known.assign(exit=known["exit"].astype(int))[["exit", "layer", "name", column]])
-        .mark_rect()
-        .encode(
-            x=alt.X("layer:O", axis=ticks),
-            y=alt.Y("exit:O", sort="descending", axis=alt.Axis(title="exit", grid=False)),
-            color=colour,
-            tooltip=[
-                alt.Tooltip("exit:O", title="exit"),
-                alt.Tooltip("layer:O", title="layer"),
-                alt.Tooltip("name:N", title="name"),
-                alt.Tooltip(f"{column}:Q", format=".1%" if column == "share" else ".2f"),
-            ],
-        )
+    cells = alt.Chart(known.assign(exit=known["exit"].astype(int))[["exit", "layer", "name", column]]).mark_rect()
+    drawn = cells.encode(
+        x=alt.X("layer:O", axis=alt.Axis(title="layer", labelAngle=0, labelOverlap=True, grid=False)),
+        y=alt.Y("exit:O", sort="descending", axis=alt.Axis(title="exit", grid=False)),
+        color=colour,
+        tooltip=[
+            alt.Tooltip("exit:O", title="exit"),
+            alt.Tooltip("layer:O", title="layer"),
+            alt.Tooltip("name:N", title="name"),
+            alt.Tooltip(f"{column}:Q", format=of_value),
+        ],
     )
-    return finished(cells, title, height)
+    return finished(drawn, title, height)

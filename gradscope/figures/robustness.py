@@ -177,30 +177,33 @@ def class_map(classes: pd.DataFrame, runs: Mapping[int, RunStyle], kind: str, *,
     if rows.empty:
         return empty(title)
     names = list(rows["class"].unique())
+    levels = alt.Axis(title=LEVELS[family], format="~g", labelAngle=0, labelOverlap=True, grid=False)
     cells = (
         alt.Chart(rows.drop(columns=["run"]))
         .mark_rect()
         .encode(
-            x=alt.X(
-                "level:O", axis=alt.Axis(title=LEVELS[family], format="~g", labelAngle=0, labelOverlap=True, grid=False)
-            ),
+            x=alt.X("level:O", axis=levels),
             y=alt.Y("class:N", sort=names, axis=alt.Axis(title=None, labelLimit=110, labelOverlap=False, grid=False)),
             color=alt.Color(
                 "accuracy:Q",
                 scale=alt.Scale(scheme="viridis", domain=[0, 1]),
                 legend=alt.Legend(title="accuracy", format="%", orient="top", gradientLength=160),
             ),
-            tooltip=[
-                alt.Tooltip("label:N", title="run"),
-                alt.Tooltip("class:N", title="class"),
-                alt.Tooltip("level:O", title="level"),
-                alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
-            ],
+            tooltip=_class_tooltip(),
         )
         .properties(width=215, height=max(120, 16 * len(names)))
     )
     order = [style.label for style in runs.values()]
     return _of_facets(cells.facet(facet=alt.Facet("label:N", sort=order, title=None), columns=3), title)
+
+
+def _class_tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("label:N", title="run"),
+        alt.Tooltip("class:N", title="class"),
+        alt.Tooltip("level:O", title="level"),
+        alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
+    ]
 
 
 def _of_facets(figure: alt.FacetChart, title: str) -> Figure:

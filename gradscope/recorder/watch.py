@@ -68,8 +68,7 @@ class Watch:
         step: int,
         receiver: Receiver,
     ) -> None:
-        self._kinds = _kinds_of(log, optimizer)
-        self._everything = log == "all"
+        self._kinds, self._everything = _kinds_of(log, optimizer), log == "all"
         self._optimizer, self._schedule, self._receiver = optimizer, schedule, receiver
         self._layers = find_layers(model, choice)
         is_sharded = sharded.join(model, schedule.pace)

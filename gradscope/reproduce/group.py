@@ -12,7 +12,8 @@ from typing import Any
 from gradscope.analysis.settings import essence
 from gradscope.config import Robustness, RunConfig
 from gradscope.jobs.teaching import taught_by
-from gradscope.records import Run, Status, Task
+from gradscope.measured import Task
+from gradscope.records import Run, Status
 from gradscope.reproduce.paper import Experiment, Paper
 from gradscope.reproduce.scales import Scale, lacking, read_from, with_seed
 from gradscope.store import Store, read, read_tasks

@@ -128,13 +128,7 @@ def markdown(store: Store, group: Group) -> str:
         ]
     if len(exits := exits_table(store, group)):
         parts += ["Exit by exit, on the test set; the last exit is the whole network:", _table(exits)]
-    for kind, table in noise_tables(store, group).items():
-        parts += [
-            f"Under {kind.replace('_', ' ')} of a standard deviation in units of the normalised pictures:",
-            _table(table),
-        ]
-    if sentence := noise_sentence(store, group):
-        parts.append(sentence)
+    parts += _under_noise(store, group)
     if len(gradients := gradient_table(store, group)):
         parts += [
             "RMS of the weight gradient as the optimiser sees it, first layer over last hidden layer:",
@@ -142,6 +136,17 @@ def markdown(store: Store, group: Group) -> str:
         ]
     parts += ["What differs from the paper:", _differences(group)]
     return "\n\n".join(parts) + "\n"
+
+
+def _under_noise(store: Store, group: Group) -> list[str]:
+    parts = []
+    for kind, table in noise_tables(store, group).items():
+        parts += [
+            f"Under {kind.replace('_', ' ')} of a standard deviation in units of the normalised pictures:",
+            _table(table),
+        ]
+    sentence = noise_sentence(store, group)
+    return [*parts, sentence] if sentence else parts
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import select
 
 from gradscope.attributions import Attributions, Checks, Ints, Predictions, joined
-from gradscope.records import Attribution, Part
+from gradscope.measured import Attribution, Part
 from gradscope.store.engine import Store
 from gradscope.store.schema import AttributionRow
 

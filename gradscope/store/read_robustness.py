@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Select, select
 
-from gradscope.records import CLEAN
+from gradscope.measured import CLEAN
 from gradscope.store.engine import Store
 from gradscope.store.schema import RobustnessRow
 

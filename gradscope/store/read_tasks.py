@@ -6,7 +6,8 @@ from dataclasses import fields
 from sqlalchemy import select
 
 from gradscope.errors import TaskNotFound
-from gradscope.records import Status, Task
+from gradscope.measured import Task
+from gradscope.records import Status
 from gradscope.store.engine import Store
 from gradscope.store.schema import TaskRow
 

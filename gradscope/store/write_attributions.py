@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from sqlalchemy import insert, update
 
-from gradscope.records import Attribution
+from gradscope.measured import Attribution
 from gradscope.store.engine import Store
 from gradscope.store.schema import AttributionRow, RunRow
 

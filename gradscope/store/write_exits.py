@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert
 
 from gradscope.errors import RunNotFound
-from gradscope.records import ExitPoint, ExitSweep
+from gradscope.measured import ExitPoint, ExitSweep
 from gradscope.store.engine import Store
 from gradscope.store.schema import Base, ExitRow, ExitSweepRow
 from gradscope.store.write import changed

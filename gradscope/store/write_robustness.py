@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, insert
 
 from gradscope.errors import RunNotFound
-from gradscope.records import RobustnessPoint
+from gradscope.measured import RobustnessPoint
 from gradscope.store.engine import Store
 from gradscope.store.schema import RobustnessRow
 from gradscope.store.write import changed

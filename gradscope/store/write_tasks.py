@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, null, select, update
 
 from gradscope.errors import JobError, RunNotFound, TaskNotFound
-from gradscope.records import LOST_AFTER_SECONDS, Status, Task
+from gradscope.measured import Task
+from gradscope.records import LOST_AFTER_SECONDS, Status
 from gradscope.store import read_tasks
 from gradscope.store.engine import Store
 from gradscope.store.schema import RunRow, TaskRow

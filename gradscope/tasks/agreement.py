@@ -13,9 +13,9 @@ from gradscope.data.splits import stratified_order
 from gradscope.distilled import Distilled
 from gradscope.errors import ConfigError
 from gradscope.evaluate.agreement import divergence, logits_of, milliseconds, same_answers
+from gradscope.measured import Task
 from gradscope.models.sizes import n_macs
 from gradscope.process import pick_device
-from gradscope.records import Task
 from gradscope.store import Store, read_distilled, write_distilled
 from gradscope.tasks.exits import device_name
 from gradscope.tasks.report import Report

@@ -14,12 +14,12 @@ from gradscope.data import Split
 from gradscope.data.splits import stratified_order
 from gradscope.evaluate.exits import RULES, answered, mean_macs, warm_up
 from gradscope.exit_answers import ExitAnswers
-from gradscope.methods.exit_scores import exit_logits, exit_scores
+from gradscope.measured import ExitPoint, ExitSweep, Task
+from gradscope.methods.exit_scores import ExitScore, exit_logits, exit_scores
 from gradscope.models.budgets import At, entropy
 from gradscope.models.early_exit import Pieces
 from gradscope.models.elastic import ElasticNetwork
 from gradscope.process import pick_device
-from gradscope.records import ExitPoint, ExitSweep, Task
 from gradscope.store import Store, read_exits, write_exits
 from gradscope.tasks.report import Report
 from gradscope.trained import Trained, load_trained
@@ -90,32 +90,34 @@ class _Measuring:
 
     def exits(self, store: Store, count: Callable[[int], None]) -> list[ExitPoint]:
         """Every exit by itself; keeps what each answers to each picture."""
-        trained, split = self.trained, self.split
-        logits = exit_logits(self.network, split, trained.normalise, self.settings.batch_size)
+        normalise, split, size = self.trained.normalise, self.split, self.settings.batch_size
+        logits = exit_logits(self.network, split, normalise, size)
         self._keep(store, logits)
         count(len(split))
         found = []
-        for i, (score, cost) in enumerate(zip(exit_scores(logits, split.labels), self.pieces.costs, strict=True)):
-            run = answered(self.pieces, split, trained.normalise, At(i), self.settings.batch_size, count)
-            found.append(
-                ExitPoint(
-                    exit=i + 1,
-                    point=self.network.points[i] if i < len(self.network.points) else None,
-                    accuracy=score.accuracy,
-                    loss=score.loss,
-                    calibration_error=score.calibration_error,
-                    macs=cost.macs,
-                    macs_asking=cost.macs_asking,
-                    parameters=cost.parameters,
-                    milliseconds=run.milliseconds,
-                    images=len(split),
-                    step=trained.step,
-                    fingerprint=trained.fingerprint,
-                    batch_size=self.settings.batch_size,
-                    device=device_name(trained.device),
-                )
-            )
+        for i, score in enumerate(exit_scores(logits, split.labels)):
+            run = answered(self.pieces, split, normalise, At(i), size, count)
+            found.append(self._point(i, score, run.milliseconds))
         return found
+
+    def _point(self, i: int, score: ExitScore, milliseconds: float) -> ExitPoint:
+        cost = self.pieces.costs[i]
+        return ExitPoint(
+            exit=i + 1,
+            point=self.network.points[i] if i < len(self.network.points) else None,
+            accuracy=score.accuracy,
+            loss=score.loss,
+            calibration_error=score.calibration_error,
+            macs=cost.macs,
+            macs_asking=cost.macs_asking,
+            parameters=cost.parameters,
+            milliseconds=milliseconds,
+            images=len(self.split),
+            step=self.trained.step,
+            fingerprint=self.trained.fingerprint,
+            batch_size=self.settings.batch_size,
+            device=device_name(self.trained.device),
+        )
 
     def sweep(self, rule: Rule, threshold: float, count: Callable[[int], None]) -> ExitSweep:
         """Pictures that leave at the first exit that is sure enough."""

@@ -20,8 +20,8 @@ from gradscope.explain import subject
 from gradscope.explain.attribute import attribute
 from gradscope.explain.faithfulness import areas
 from gradscope.explain.sanity import similarity_to_random
+from gradscope.measured import Attribution, Part, Task
 from gradscope.process import pick_device
-from gradscope.records import Attribution, Part, Task
 from gradscope.store import Store, read_attributions, write_attributions
 from gradscope.tasks.report import Report
 from gradscope.trained import Trained, load_trained, untrained

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from gradscope.records import Task
+from gradscope.measured import Task
 from gradscope.store import Store
 from gradscope.tasks.agreement import measure_agreement
 from gradscope.tasks.exits import measure_exits

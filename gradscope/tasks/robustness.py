@@ -11,8 +11,8 @@ from gradscope.data import Split
 from gradscope.data.splits import stratified_order
 from gradscope.evaluate.disturbed import Subject
 from gradscope.evaluate.robustness import Answers, answers
+from gradscope.measured import CLEAN, RobustnessPoint, Task
 from gradscope.process import pick_device
-from gradscope.records import CLEAN, RobustnessPoint, Task
 from gradscope.store import Store, read_robustness, write_robustness
 from gradscope.tasks.report import Report
 from gradscope.trained import Trained, load_trained

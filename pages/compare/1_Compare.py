@@ -1,39 +1,35 @@
 """What is different, and what did it change?"""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from gradscope.analysis import comparison
-from gradscope.analysis.comparison import Align
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.distances import median_log2, wasserstein_decades
 from gradscope.analysis.pooling import (
-    members,
-    name_of_group,
     pooled_counts,
     pooled_curves,
     pooled_profile,
     pooled_shares,
 )
 from gradscope.analysis.quantities import of_quantity
-from gradscope.analysis.robustness import same_settings
 from gradscope.analysis.settings import differing, side_by_side
 from gradscope.analysis.wording import UNKNOWN, count, duration, significant
-from gradscope.exchange.html_report import Drawing, Part, Table, Words, html_report
 from gradscope.figures.comparison import decay_difference
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.histograms import histogram_lines
 from gradscope.figures.learning import learning_curve
-from gradscope.figures.style import RunStyle
 from gradscope.figures.terms import term_shares
 from gradscope.records import Kind, Run
-from pages.frame import address, choice, kinds, show, source
+from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
+from pages.frame.comparison_report import report
+from pages.frame.comparison_view import View, view_of
 from pages.frame.downloads import Drawn
 
 HOW = """
@@ -44,109 +40,7 @@ and Student's 95 % interval over the seeds. Below, the same layers subtracted: a
 the one it is compared with, at 0 equal, and a flat line means that both decay alike. And one layer's magnitudes in
 every run: the distance in decades says how far, on the whole, its values have to be moved to become the other's.
 """
-UNITS = {
-    "test": "test accuracy, %",
-    "± test": "deviation",
-    "from": "95 % from",
-    "to": "95 % to",
-    "best val.": "best validation accuracy, %",
-    "± val.": "deviation ",
-    "a layer": "gradient a layer, \N{MULTIPLICATION SIGN}",
-    "recording": "recording, % of the time",
-}
-# what the columns of the results are called where no pointer explains them
-ALIGNED = {"relative depth": "depth", "layer index": "layer"}
 HEIGHT = 270
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """What is compared, and how: choices of the row above the figures."""
-
-    runs: list[Run]
-    groups: dict[int, int]
-    looks: dict[int, RunStyle]
-    """Of the groups."""
-    kind: Kind
-    align: Align
-    step: int | None
-
-    @property
-    def is_relative(self) -> bool:
-        """Whether depth is a share of the whole."""
-        return self.align == "depth"
-
-
-def view_of(runs: list[Run]) -> View:
-    """The row above the figures."""
-    known = same_settings({run.id: run.config for run in runs})
-    with st.container(horizontal=True, vertical_alignment="center"):
-        kind = kinds.choose("values")
-        aligned = _align()
-        pool = _pool(len(set(known.values())) < len(runs))
-        step = _step(runs)
-    groups = known if pool else {run.id: run.id for run in runs}
-    return View(runs=runs, groups=groups, looks=_looks(runs, groups), kind=kind, align=aligned, step=step)
-
-
-def _align() -> Align:
-    options = list(ALIGNED)
-    address.seed("align", options, options[0])
-    found = st.segmented_control(
-        "Layers side by side by",
-        options,
-        key="align",
-        default=options[0],
-        required=True,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return ALIGNED[str(found or options[0])]  # type: ignore[return-value]  # the values are the two
-
-
-def _pool(any_seeds: bool) -> bool:
-    return st.toggle(
-        "Pool seeds",
-        value=True,
-        key="pool_seeds",
-        bind="query-params",
-        disabled=not any_seeds,
-        help="Runs that differ in their seed alone are one line and one row"
-        + ("" if any_seeds else "; of the runs shown no two are such"),
-    )
-
-
-def _looks(runs: list[Run], groups: Mapping[int, int]) -> dict[int, RunStyle]:
-    looks, names, seeds = choice.look(runs), {run.id: run.name for run in runs}, {run.id: _seed(run) for run in runs}
-    return {
-        group: replace(looks[group], label=name_of_group(names[group], [seeds[i] for i in own]))
-        if len(own) > 1
-        else looks[group]
-        for group, own in members(groups).items()
-    }
-
-
-def _seed(run: Run) -> object:
-    train = run.config.get("train")
-    return train.get("seed") if isinstance(train, Mapping) else None
-
-
-def _step(runs: list[Run]) -> int | None:
-    steps = source.steps(store, runs, 100)
-    if len(steps) < 2:
-        return None
-    address.seed_step("compared_at", steps)
-    found = st.select_slider(
-        "Step",
-        steps,
-        value=steps[-1],
-        format_func=lambda step: f"step {count(step)}",
-        key="compared_at",
-        bind="query-params",
-        label_visibility="collapsed",
-        width=220,
-    )
-    return None if found == steps[-1] else int(found)
 
 
 def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
@@ -179,38 +73,39 @@ def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
 
 def draw_results(shown: pd.DataFrame) -> None:
     """The table of results; columns that nothing is known of are left out."""
+    known = [name for name in shown if shown[name].notna().any()]
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_order=known,
+        column_config=result_columns(),
+        key="results",
+        width="stretch",
+        placeholder=UNKNOWN,
+    )
+
+
+def result_columns() -> dict[str, ColumnConfig]:
+    """How the columns of the results are shown, and what the pointer says about them."""
     column = st.column_config
-    share, half = column.NumberColumn(format="%.1f %%"), column.NumberColumn(format="± %.1f")
-    looks = {
+    cost = "Of the convolutions and dense layers in the training so far: three forward passes a picture"
+    return {
         "": column.ImageColumn(width=46),
         "test": column.NumberColumn("test acc.", format="%.1f %%", help="Test accuracy, mean over the seeds"),
         "± test": column.NumberColumn("±", format="± %.1f", help="Standard deviation over the seeds"),
         "from": column.NumberColumn(format="%.1f %%", help="Student's 95 % interval of the mean over the seeds"),
-        "to": share,
+        "to": column.NumberColumn(format="%.1f %%"),
         "best val.": column.NumberColumn(format="%.1f %%", help="Best validation accuracy, mean over the seeds"),
-        "± val.": half,
+        "± val.": column.NumberColumn(format="± %.1f"),
         "a layer": column.NumberColumn(
             format="\N{MULTIPLICATION SIGN} %.3g",
             help="By what the gradient's RMS is multiplied at each layer towards the input",
         ),
         "images/s": column.NumberColumn(format="%.0f"),
         "parameters": column.NumberColumn(format="compact"),
-        "multiply-adds": column.NumberColumn(
-            format="scientific",
-            help="Of the convolutions and dense layers in the training so far: three forward passes a picture",
-        ),
+        "multiply-adds": column.NumberColumn(format="scientific", help=cost),
         "recording": column.NumberColumn(format="%.1f %%", help="Share of the time that recording took"),
     }
-    known = [name for name in shown if shown[name].notna().any()]
-    st.dataframe(
-        shown,
-        hide_index=True,
-        column_order=known,
-        column_config=looks,
-        key="results",
-        width="stretch",
-        placeholder=UNKNOWN,
-    )
 
 
 def settings(view: View) -> pd.DataFrame:
@@ -318,40 +213,6 @@ def distances(view: View, beside: Beside, reference: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def report(view: View, drawn: list[Drawn], tables: Mapping[str, pd.DataFrame]) -> str:
-    """Everything that is shown, as one file."""
-    of_runs = [
-        {
-            "run": choice.text_of(run),
-            "seed": run.provenance.seed,
-            "started": f"{run.started:%Y-%m-%d %H:%M} UTC" if run.started else UNKNOWN,
-            "device": run.provenance.device or UNKNOWN,
-            "commit": (run.provenance.git_commit or UNKNOWN)[:10],
-            "versions": ", ".join(f"{k} {v}" for k, v in run.provenance.versions.items()),
-        }
-        for run in view.runs
-    ]
-    at = "the newest recorded step" if view.step is None else f"step {count(view.step)}"
-    written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    words = f"Written {written} from {store.shown}. Layers at {at}; seeds pooled where several runs share all settings."
-    parts: list[Part] = [Words(text=words), Words(text=" ".join(HOW.replace("**", "").split()))]
-    parts += [Drawing(figure=figure) for figure in drawn]
-    parts += [Table(title=title, frame=_readable(frame)) for title, frame in tables.items() if len(frame)]
-    parts.append(Table(title="Runs", frame=pd.DataFrame(of_runs)))
-    return html_report("Comparison of " + ", ".join(look.label for look in view.looks.values()), parts)
-
-
-def _readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as text with their units, without the pictures of lines."""
-    kept = frame.drop(columns=[""], errors="ignore").dropna(axis="columns", how="all").rename(columns=UNITS)
-    return kept.map(lambda value: significant(value) if isinstance(value, float) else value)
-
-
-store = source.the_store()
-show.header("Compare", __doc__)
-runs_shown = show.runs_or_next_step(store, "comparison")
-
-
 def apart(view: View, profile: pd.DataFrame) -> tuple[list[Drawn], pd.DataFrame]:
     """What is subtracted, and one layer's magnitudes: the figures drawn, and the distances."""
     left, right = st.columns(2)
@@ -389,7 +250,7 @@ def causes(view: View) -> list[Drawn]:
 def draw(runs: list[Run]) -> None:
     """Everything that moves."""
     show.live_badge(runs)
-    view = view_of(runs)
+    view = view_of(store, runs)
     profile = pooled_profile(source.profile(store, runs, view.kind, view.step), view.groups)
     decay, accuracy = overlaid(view, profile)
     left, right = st.columns(2)
@@ -404,7 +265,7 @@ def draw(runs: list[Run]) -> None:
     figures += causes(view)
     st.download_button(
         "Report as one HTML file",
-        lambda: report(view, [decay, accuracy, *figures], tables),
+        lambda: report(store, view, HOW, [decay, accuracy, *figures], tables),
         "comparison.html",
         "text/html",
         key="report",
@@ -415,4 +276,7 @@ def draw(runs: list[Run]) -> None:
     show.how_to_read(HOW, outcome.drop(columns=[""]), "compare")
 
 
+store = source.the_store()
+show.header("Compare", __doc__)
+show.runs_or_next_step(store, "comparison")
 show.live(store, draw, every=2.0)  # four figures and two tables take half a second of a core

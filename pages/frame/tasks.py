@@ -7,9 +7,10 @@ import streamlit as st
 
 from gradscope import jobs
 from gradscope.analysis.life import task_seconds_left
-from gradscope.analysis.wording import count, duration, plain
+from gradscope.analysis.wording import count, duration, plain, sentence
 from gradscope.errors import GradScopeError
-from gradscope.records import Run, Status, Task
+from gradscope.measured import Task
+from gradscope.records import Run, Status
 from gradscope.store import Store, read_tasks
 from pages.frame import choice
 
@@ -38,7 +39,7 @@ def submit_all(runs: Sequence[Run], submit: Submit) -> None:
         for run in runs:
             submit(run.id)
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
 
 
 def panel(store: Store, runs: Sequence[Run], tasks: Sequence[Task], noun: str) -> None:
@@ -93,4 +94,4 @@ def _stop(store: Store, task_id: int) -> None:
     try:
         jobs.stop_task(store, task_id)
     except GradScopeError as error:  # it ended while the button was pressed
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)

@@ -98,7 +98,7 @@ def picked(found: Overview, columns: Sequence[Cell], looks: Mapping[int, RunStyl
 
 
 def enlargement(found: Overview, cell: Cell, place: int, full: float, strength: float) -> None:
-    """The map over its picture, what it adds up to, and the paper's four panels."""
+    """The map over its picture, what it adds up to, and what is left of it above a threshold."""
     maps = found.maps.get(cell)
     at = np.flatnonzero(maps.places == place) if maps is not None else np.zeros(0, np.int64)
     if maps is None or not at.size:
@@ -113,6 +113,15 @@ def enlargement(found: Overview, cell: Cell, place: int, full: float, strength: 
         st.image(enlarged(picture(maps.images[i]), ENLARGED // 2), width=ENLARGED // 2)
         st.caption(answers(found, maps.probabilities[i], int(maps.labels[i])))
     st.caption(sum_text(found, cell, i))
+    contributions(maps.maps[i])
+
+
+def contributions(values: np.ndarray) -> None:
+    """The paper's four panels of one map, and the threshold that they hang on.
+
+    Args:
+        values: the map, channels x height x width.
+    """
     threshold = st.slider(
         "Threshold",
         0.0,
@@ -123,7 +132,7 @@ def enlargement(found: Overview, cell: Cell, place: int, full: float, strength: 
         bind="query-params",
         help="Of the contribution map: smaller contributions are set to zero; 0.3 in the paper",
     )
-    panels = contribution(maps.maps[i], threshold)
+    panels = contribution(values, threshold)
     drawn = {
         "scaled": picture(np.rint(255 * panels.scaled).astype(np.uint8)),
         f"from {threshold:g}": picture(np.rint(255 * panels.kept).astype(np.uint8)),
@@ -219,7 +228,6 @@ def draw(runs: list[Run]) -> None:
         able = [run for run in runs if tasks.has_network(store, run)]
         if not able:
             attribution_choice.nothing_to_ask()
-            return
         found = source.overview(store, able, wanted)
         attribution_choice.say_what_is_lacking(store, found, able, looks, checks=False, going=going)
         columns = columns_of(found)

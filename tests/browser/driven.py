@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +16,7 @@ import psutil
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from gradscope.serve import ADDRESS
+from gradscope.serve import ADDRESS, answers
 
 PATIENCE_SECONDS = 60.0
 """An upper bound, not a claim: a slow machine under load may take that long to do anything."""
@@ -101,8 +100,7 @@ class Dashboard:
         # as printed, and not as asked for: somebody else may have taken the port in between
         if found := re.search(r"http://[\d.]+:\d+", printed):
             self.url = found.group()
-            with contextlib.suppress(OSError):
-                return bool(urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5).status == 200)
+            return answers(self.url)
         return False
 
     def interrupt(self) -> None:

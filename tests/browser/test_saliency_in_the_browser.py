@@ -9,7 +9,7 @@ from driven import Dashboard, alright, at, go, rows, settled, until
 from playwright.sync_api import Locator, Page, expect
 
 from gradscope.config.attributions import IntegratedGradients
-from gradscope.records import Part
+from gradscope.measured import Part
 from gradscope.store import Store, open_store, read_attributions
 
 pytestmark = pytest.mark.browser

@@ -12,8 +12,8 @@ from gradscope.data.noise import NOISE, generator_for
 from gradscope.evaluate import robustness
 from gradscope.evaluate.disturbed import DISTURB, Subject
 from gradscope.evaluate.robustness import answers
+from gradscope.measured import CLEAN
 from gradscope.models import build_model
-from gradscope.records import CLEAN
 
 
 def normalised(images):

@@ -7,9 +7,10 @@ from PIL import Image
 
 from gradscope.errors import ExchangeError
 from gradscope.exchange.robustness_report import Found, markdown, write_report
+from gradscope.measured import CLEAN, RobustnessPoint
 from gradscope.overrides import with_overrides
 from gradscope.presets import preset
-from gradscope.records import CLEAN, Provenance, Results, RobustnessPoint, Status
+from gradscope.records import Provenance, Results, Status
 from gradscope.store import open_store, write, write_robustness
 
 POINT = RobustnessPoint(

@@ -30,6 +30,12 @@ def test_the_verdict_names_what_vanishes_and_where(store: Store, page: Page) -> 
     assert test.expander[0].label.startswith("✕ **vanishing gradient** since step 0")
 
 
+def test_a_row_of_many_layers_is_named_by_its_ends(store: Store, page: Page) -> None:
+    add(store, BY_NAME["lost"], STEPS)
+    captions = [caption.value for caption in page("Diagnosis").caption]
+    assert any("23 layers, fc1 to fc23" in caption for caption in captions), captions
+
+
 def test_a_healthy_run_is_told_healthy(store: Store, page: Page) -> None:
     add(store, BY_NAME["relu"], STEPS)
     test = page("Diagnosis")

@@ -129,6 +129,7 @@ def test_runs_without_a_teacher_are_shown_the_way_to_one(store, page):
     test = page(TITLE)
     assert not test.exception
     assert "None of these runs has a teacher" in texts(test)
+    assert [button.label for button in test.button] == ["Launch a student"]
 
 
 def test_the_step_is_in_the_address(taught, page):

@@ -11,18 +11,8 @@ from streamlit.testing.v1 import AppTest
 from gradscope import jobs
 from gradscope.config import Exits, parse_config
 from gradscope.exit_answers import ExitAnswers
-from gradscope.records import (
-    Batch,
-    ExitPoint,
-    ExitSweep,
-    Kind,
-    Layer,
-    LayerStats,
-    Metric,
-    Status,
-    TermCosine,
-    TermGradient,
-)
+from gradscope.measured import ExitPoint, ExitSweep
+from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Status, TermCosine, TermGradient
 from gradscope.store import Store, read_tasks, write, write_exits, write_tasks
 
 TITLE = "Elastic exits"
@@ -127,7 +117,7 @@ def test_runs_without_exits_name_the_next_step(store: Store, page) -> None:
     add(store, STORIES[0], [0, 1])
     test = page(TITLE)
     assert test.info[0].value.startswith("None of these runs has exits. Launch one from a preset elastic-")
-    assert [button.label for button in test.button] == ["Launch a run"]
+    assert [button.label for button in test.button] == ["Launch one with exits"]
 
 
 def test_everything_about_a_measured_run(store: Store, page, elastic_run) -> None:

@@ -10,9 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from gradscope import jobs
 from gradscope.config import CORRUPTIONS, NOISES, Robustness
+from gradscope.measured import CLEAN, RobustnessPoint
 from gradscope.overrides import with_overrides
 from gradscope.presets import preset
-from gradscope.records import CLEAN, RobustnessPoint, Status
+from gradscope.records import Status
 from gradscope.store import Store, read, read_tasks, write, write_robustness, write_tasks
 
 TITLE = "Noise robustness"
@@ -77,7 +78,7 @@ def test_a_run_without_a_checkpoint_cannot_be_measured(store: Store, page) -> No
     add(store, BY_NAME["relu"], FEW)
     test = page(TITLE)
     assert test.info[0].value.startswith("None of these runs has a checkpoint to test")
-    assert not test.button
+    assert [button.label for button in test.button] == ["Launch a run"]
 
 
 def test_the_empty_state_has_the_button_that_ends_it(store: Store, page) -> None:

@@ -173,7 +173,9 @@ def test_a_run_that_trained_on_says_of_which_step_its_maps_are(store: Store, pag
 def test_runs_without_a_network_name_the_next_step(store: Store, page: Page) -> None:
     add(store, BY_NAME["my own loop"], [0])
     for title in ("Saliency", "What it looks at"):
-        assert "None of these runs has a network to ask" in words(page(title))
+        test = page(title)
+        assert "None of these runs has a network to ask" in words(test)
+        assert test.button(key="next-Launch a run").label == "Launch a run"
 
 
 def test_a_torn_file_is_a_sentence(two: Store, page: Page) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gradscope.records import Batch, ExitPoint, Kind, Layer, LayerStats, Metric, Results, Status
+from gradscope.measured import ExitPoint
+from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Results, Status
 from gradscope.reproduce.exits import exit_by_exit, exits_table
 from gradscope.reproduce.group import Group, find_group
 from gradscope.reproduce.papers import chosen, paper_of

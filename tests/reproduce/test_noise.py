@@ -6,8 +6,9 @@ from reproductions import PN, Ended, Found
 
 from gradscope.analysis.published_robustness import published
 from gradscope.jobs.lock import Lock
+from gradscope.measured import CLEAN, RobustnessPoint
 from gradscope.paths import supervisor_lock
-from gradscope.records import CLEAN, RobustnessPoint, Status
+from gradscope.records import Status
 from gradscope.reproduce.plan import plan
 from gradscope.reproduce.report import markdown, noise_sentence, noise_tables
 from gradscope.reproduce.scales import scale_of

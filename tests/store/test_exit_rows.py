@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gradscope.errors import RunNotFound
-from gradscope.records import ExitPoint, ExitSweep
+from gradscope.measured import ExitPoint, ExitSweep
 from gradscope.store import read, read_exits, write_exits
 
 FIRST = ExitPoint(

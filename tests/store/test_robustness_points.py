@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradscope.errors import RunNotFound
-from gradscope.records import CLEAN, RobustnessPoint
+from gradscope.measured import CLEAN, RobustnessPoint
 from gradscope.store import read, read_robustness, write_robustness
 
 POINT = RobustnessPoint(

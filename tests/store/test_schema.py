@@ -15,23 +15,8 @@ from sqlalchemy import create_mock_engine
 
 from gradscope import histogram
 from gradscope.distilled import Distilled
-from gradscope.records import (
-    Attribution,
-    Batch,
-    ExitPoint,
-    ExitSweep,
-    Gain,
-    Kind,
-    Metric,
-    Pace,
-    Part,
-    Results,
-    RobustnessPoint,
-    SkippedStep,
-    Status,
-    TermCosine,
-    TermGradient,
-)
+from gradscope.measured import Attribution, ExitPoint, ExitSweep, Part, RobustnessPoint
+from gradscope.records import Batch, Gain, Kind, Metric, Pace, Results, SkippedStep, Status, TermCosine, TermGradient
 from gradscope.store import header, schema, write, write_attributions, write_distilled, write_exits, write_robustness
 
 ROOT = Path(__file__).parents[2]

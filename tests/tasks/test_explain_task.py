@@ -10,8 +10,9 @@ from gradscope.config import RunConfig
 from gradscope.config.attributions import GradCam, InputGradient, IntegratedGradients, Occlusion
 from gradscope.config.explaining import Explain, ImageSet, Outcome
 from gradscope.errors import ConfigError, StoreDamaged
+from gradscope.measured import Part
 from gradscope.overrides import with_overrides
-from gradscope.records import Part, Status
+from gradscope.records import Status
 from gradscope.store import open_store, read_attributions, read_tasks
 from gradscope.tasks import explain as module
 from gradscope.tasks.perform import perform
