@@ -4,11 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.frame import back, choice, source
+from pages.frame import back, choice, room, source
 
 st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
 with st.sidebar:
     back.one_step_a_page()
+    room.close_ranks()
 st.logo(Path(__file__).parent / "pages/frame/logo.svg", size="large")
 
 navigation = st.navigation(

@@ -160,15 +160,18 @@ def in_words(decay: Decay, names: Sequence[str] | Mapping[int, str]) -> str:
     """
     knee = decay.knee
     if knee is None:
-        return _a_layer(decay.factor)
+        # what is level from one layer to the next may come to decades over fifty of them
+        return _a_layer(decay.factor) if decay.verdict == "flat" else _times(decay.factor)
     above, below = _a_layer(knee.factor_above), _a_layer(knee.factor_below)
     return above if above == below else f"{above} until {names[round(knee.at)]}, then {below}"
 
 
 def _a_layer(factor: float) -> str:
-    if np.isnan(factor):
-        return UNKNOWN
-    return "flat" if abs(np.log10(factor)) < 0.05 else f"\N{MULTIPLICATION SIGN}{significant(factor)} a layer"
+    return "flat" if abs(np.log10(factor)) < 0.05 else _times(factor)
+
+
+def _times(factor: float) -> str:
+    return UNKNOWN if np.isnan(factor) else f"\N{MULTIPLICATION SIGN}{significant(factor)} a layer"
 
 
 def course(statistics: pd.DataFrame, by: str = "layer") -> pd.DataFrame:

@@ -18,6 +18,17 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", re.sub(r"[\r\n\t]+", " ", text))
 
 
+def sentence(error: object) -> str:
+    """What an error says, as a sentence; a name that it begins with stays as it is.
+
+    >>> sentence("the run 3 is in training; stop it first"), sentence("optimizer.lr: too small")
+    ('The run 3 is in training; stop it first.', 'optimizer.lr: too small.')
+    """
+    text = str(error)
+    begins = re.match(r"[a-z]+[ ,]", text)
+    return f"{text[:1].upper() if begins else text[:1]}{text[1:]}."
+
+
 def power(exponent: int, base: int = 10) -> str:
     """A power as 10⁻⁵.
 

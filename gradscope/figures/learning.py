@@ -19,6 +19,7 @@ from gradscope.figures.style import (
     labelled,
     mark_legend,
     run_colour,
+    run_shape,
 )
 
 AXES = {"step": "step", "epoch": "epoch", "seconds": "time since the start (s)"}
@@ -157,7 +158,9 @@ def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis
 
 def _validation(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
     points = alt.Chart(_slim(rows[(rows["split"] != SPLITS[0]) & ~rows["broken"]])).mark_point(filled=True, size=35)
-    chart: alt.Chart = points.encode(x=_x(against), y=_y("smooth", axis), color=run_colour(runs), tooltip=_tooltip())
+    chart: alt.Chart = points.encode(
+        x=_x(against), y=_y("smooth", axis), color=run_colour(runs), shape=run_shape(runs), tooltip=_tooltip()
+    )
     return chart
 
 

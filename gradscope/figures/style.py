@@ -87,7 +87,16 @@ def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
 
 
 def _run_legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", labelLimit=100, symbolSize=80, symbolStrokeWidth=2, symbolOpacity=1)
+    """A piece of the run's line: a disc would hide the dash, which tells two runs of one colour apart."""
+    return alt.Legend(
+        title=None,
+        orient="top",
+        labelLimit=100,
+        symbolType="stroke",
+        symbolSize=400,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+    )
 
 
 def mark_legend() -> alt.Legend:

@@ -25,6 +25,10 @@ COMMAND = (sys.executable, "-m", "gradscope.workbench")
 PATIENCE_SECONDS = 60.0
 """An answer takes a second; the first one of a run that kept no batch reads its data first."""
 
+START_SECONDS = 120.0
+"""More for a process that is yet to start: loading PyTorch takes seconds, or half a minute while runs are trained."""
+
+_LATE = "there was no answer in time, so the computation was ended; try again, or a smaller change"
 _BUSY = "the process that computes for pages is busy with another question; try again in a moment"
 
 Line = str | None
@@ -42,19 +46,21 @@ class Workbench:
         self._lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
 
     def ask(
-        self, store: Store, question: str, seconds: float = PATIENCE_SECONDS, **details: Any
+        self, store: Store, question: str, seconds: float | None = None, **details: Any
     ) -> Mapping[str, Any]:  # Any: JSON
         """The answer to a question of `gradscope.workbench.questions`.
 
         Args:
             store: it is about; its name goes along.
             question: its name.
-            seconds: to wait for the answer.
+            seconds: to wait for the answer; by default PATIENCE_SECONDS, and START_SECONDS more for a new process.
             details: of the question, JSON.
 
         Raises:
             JobError: no answer, in one sentence; what was printed is in the log that the sentence names.
         """
+        if seconds is None:
+            seconds = PATIENCE_SECONDS + (0.0 if self.is_warm else START_SECONDS)
         end = time.monotonic() + seconds
         if not self._lock.acquire(timeout=seconds):
             raise JobError(_BUSY)
@@ -104,7 +110,7 @@ class Workbench:
             line = None
         except queue.Empty:
             self.close()
-            raise JobError("there was no answer in time, so the computation was ended; try a smaller change") from None
+            raise JobError(_LATE) from None
         if line is None:
             self.close()
             return None

@@ -13,7 +13,7 @@ from gradscope.analysis.findings.remedies import settings_of
 from gradscope.analysis.labels import with_short_names
 from gradscope.analysis.settings import changes
 from gradscope.analysis.what_if import Switches
-from gradscope.analysis.wording import UNKNOWN, plain, significant
+from gradscope.analysis.wording import UNKNOWN, plain, sentence, significant
 from gradscope.config import RunConfig
 from gradscope.config.settings import Activation
 from gradscope.errors import ConfigError, GradScopeError
@@ -110,10 +110,7 @@ def switches(config: RunConfig, weights: str) -> Switches:
     """The row of switches."""
     places = st.columns([2, 2, 3, 2, 2, 3])
     with places[0]:
-        variable = what_if.has_activation(config)
-        others = [name for name in get_args(Activation) if name != getattr(config.model, "activation", None)]
-        told = None if variable else "These networks have theirs throughout"
-        activation = one_of("Activation", "activation", [SAME, *others], told, enabled=variable)
+        activation = choose_activation(config)
     with places[1]:
         fixed = "The weights are trained; only their size can be changed here" if weights == "checkpoint" else None
         scheme = one_of("Start", "scheme", SCHEMES, fixed, enabled=weights == "start")
@@ -129,13 +126,22 @@ def switches(config: RunConfig, weights: str) -> Switches:
     with places[5]:
         pseudo = one_of("Pseudo-normalisation", "pseudo", list(PSEUDO), "Direct form; smooth activations only")
     return Switches(
-        activation=None if activation == SAME or not variable else activation,
+        activation=activation,
         scheme=None if scheme == SAME or weights == "checkpoint" else scheme,
         gain=gain,
         batch_norm=None if built_in else NORMS[norm],
         shortcuts=SHORTCUTS[shortcuts] if able else None,
         pseudo_norm=PSEUDO[pseudo],
     )
+
+
+def choose_activation(config: RunConfig) -> str | None:
+    """Another activation; None where it stays, or where the network has its own throughout."""
+    variable = what_if.has_activation(config)
+    others = [name for name in get_args(Activation) if name != getattr(config.model, "activation", None)]
+    told = None if variable else "These networks have theirs throughout"
+    found = one_of("Activation", "activation", [SAME, *others], told, enabled=variable)
+    return None if found == SAME or not variable else found
 
 
 def choose_gain(weights: str) -> float:
@@ -246,7 +252,7 @@ def launch(asked: Asked, changed: RunConfig) -> None:
     try:
         started = jobs.submit(store, changed, name)
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
         return
     st.session_state["queued"] = f"Run {started} is queued: {name}."
     choice.show_only([started, *st.session_state.get("runs", [])])
@@ -312,4 +318,5 @@ try:
 except ConfigError as error:
     st.warning(plain(f"This cannot be: {str(error).removeprefix('config: ')}."), icon=":material/block:")
 except GradScopeError as error:
-    st.error(plain(f"{error}."), icon=":material/error:")
+    st.error(plain(sentence(error)), icon=":material/error:")
+    st.button("Try again", icon=":material/refresh:", key="try_again")  # any press computes the page anew

@@ -1,7 +1,7 @@
 """Which attributions two pages show: methods, class, pictures; the same on both, and in the address."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NoReturn, cast
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from gradscope.figures.style import RunStyle
 from gradscope.overview import Overview
 from gradscope.records import Run
 from gradscope.store import Store
-from pages.frame import address, tasks
+from pages.frame import address, show, tasks
 
 KIND = "explain"
 METHODS_MOST = 4
@@ -115,10 +115,10 @@ def _with_baseline(name: str, baseline: str) -> AnyAttribution:
     return settings.model_copy(update={"baseline": baseline}) if hasattr(settings, "baseline") else settings
 
 
-def nothing_to_ask() -> None:
+def nothing_to_ask() -> NoReturn:
     """No run has a network."""
-    text = "None of these runs has a network to ask: a run that is launched here has one after its first epoch."
-    st.info(text, icon=":material/info:")
+    text = "None of these runs has a network to ask: a run that is launched here has one after its first epoch. "
+    show.nothing(f"{text}Choose others at the left, or launch one.", show.LAUNCH, "Launch a run")
 
 
 def say_what_is_lacking(

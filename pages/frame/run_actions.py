@@ -6,7 +6,7 @@ import streamlit as st
 
 from gradscope import jobs
 from gradscope.analysis import recording
-from gradscope.analysis.wording import plain
+from gradscope.analysis.wording import plain, sentence
 from gradscope.errors import GradScopeError
 from gradscope.records import Run, Status
 from gradscope.store import Store, read, write
@@ -56,7 +56,7 @@ def _do(store: Store, action: Callable[[Store, int], object], ids: Sequence[int]
         for run_id in ids:
             action(store, run_id)
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
 
 
 def _ask_to_delete(wanted: bool = True) -> None:
@@ -107,7 +107,7 @@ def _save(store: Store, run_id: int, name: str, tags: str, note: str) -> None:
     try:
         write.edit(store, run_id, name=name, tags=[t.strip() for t in tags.split(",") if t.strip()], note=note)
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
     st.rerun()
 
 

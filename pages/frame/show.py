@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from gradscope import jobs
-from gradscope.analysis.wording import count, plain
+from gradscope.analysis.wording import count, plain, sentence
 from gradscope.errors import GradScopeError
 from gradscope.records import Run
 from gradscope.store import Store
@@ -53,16 +53,22 @@ def moment(when: datetime) -> tuple[str, str]:
     return f"{when.astimezone(zone()):{form}}", f"{when.astimezone(UTC):{form}} UTC"
 
 
-def nothing(message: str, page: str, label: str) -> None:
-    """An empty state: what would be here, and a button to what brings it. Nothing follows."""
+def nothing(message: str, page: str, label: str, **choices: str) -> NoReturn:
+    """An empty state: what would be here, and a button to what brings it, a page and its choices. Nothing follows."""
     st.info(message, icon=":material/info:")
     if st.button(label, type="primary", key=f"next-{label}"):
-        go(page)
+        go(page, **choices)
     st.stop()
 
 
-def no_run_yet(store: Store, what: str) -> NoReturn:
-    """The empty state of a store without runs: what would be here, and two ways to it. Nothing follows."""
+def no_run_yet(store: Store, what: str, **choices: str) -> NoReturn:
+    """The empty state of a store without runs: what would be here, and two ways to it. Nothing follows.
+
+    Args:
+        store: the empty one.
+        what: would be here.
+        choices: of the page Launch, such as the preset whose runs have what this page shows.
+    """
     st.info(f"No run yet. As soon as one trains, its {what} will be here.", icon=":material/info:")
     with st.container(horizontal=True):
         st.button(
@@ -78,7 +84,7 @@ def no_run_yet(store: Store, what: str) -> NoReturn:
         st.error(plain(refusal), icon=":material/error:")
     st.caption("Or record your own training: two lines, `run = gradscope.init(...)` and `run.watch(model, optimizer)`.")
     if launch:
-        go(LAUNCH)
+        go(LAUNCH, **choices)
     if st.session_state.pop("demo_started", False):
         go(RUNS)
     st.stop()
@@ -90,20 +96,20 @@ def _train_demo(store: Store) -> None:
     try:
         ids = [jobs.submit(store, config, name, [DEMO_TAG]) for name, config in demo_runs()]
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
         return
     choice.show_only(ids)
     st.session_state["demo_started"] = True
 
 
-def runs_or_next_step(store: Store, what: str) -> list[Run]:
-    """The runs shown; where there are none, the next step."""
+def runs_or_next_step(store: Store, what: str, **choices: str) -> list[Run]:
+    """The runs shown; where there are none, the next step: see `no_run_yet`."""
     runs = choice.chosen(store)
     if runs:
         return runs
     if choice.any_run(store):
         nothing(f"No run is chosen, so there is no {what} to show. Choose runs at the left.", RUNS, "See all runs")
-    no_run_yet(store, what)
+    no_run_yet(store, what, **choices)
 
 
 def chart(figure: downloads.Drawn, key: str, alternative: str, on_select: Callable[[], None] | None = None) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from gradscope.analysis.intervals import Interval
 from gradscope.analysis.robustness import area
-from gradscope.analysis.wording import plain
+from gradscope.analysis.wording import plain, sentence
 from gradscope.errors import StoreDamaged, StoreError
 from gradscope.paths import is_url, store_name
 from gradscope.records import Kind, Run
@@ -160,7 +160,7 @@ def exit_answers(store: Store, run: Run, fingerprint: str, images: int) -> "Exit
     try:
         found = _answers(store, _key(store, [run]), run.id, fingerprint, images)
     except StoreDamaged as error:
-        st.warning(plain(f"{error}."), icon=":material/broken_image:")
+        st.warning(plain(sentence(error)), icon=":material/broken_image:")
         return None
     return found
 
@@ -231,7 +231,7 @@ def overview(store: Store, runs: Sequence[Run], wanted: "Explain") -> "Overview"
     try:
         found = _gathered(store, _key(store, runs), _ids(runs), wanted.model_dump_json())
     except StoreDamaged as error:
-        st.error(plain(f"{error}."), icon=":material/broken_image:")
+        st.error(plain(sentence(error)), icon=":material/broken_image:")
         st.stop()
     return found
 

@@ -199,12 +199,11 @@ def draw(runs: list[Run]) -> None:
 
 store = source.the_store()
 show.header("Distillation", __doc__)
-shown_runs = show.runs_or_next_step(store, "student")
+shown_runs = show.runs_or_next_step(store, "student", preset="kd-hinton")
 shown_students = [run for run in shown_runs if teaching(run.config)]
 if not shown_students:
     message = "None of these runs has a teacher. Launch one from a preset kd-…, which trains its teacher first."
-    show.nothing(message, show.LAUNCH, "Launch a student")
-    st.stop()
+    show.nothing(message, show.LAUNCH, "Launch a student", preset="kd-hinton")
 moving = tasks.is_moving(tasks.of(store, shown_students, KIND))
 view = controls(shown_students)
 show.live(store, draw, moving=moving)

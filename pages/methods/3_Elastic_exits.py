@@ -287,10 +287,10 @@ def draw(runs: list[Run]) -> None:
 
 store = source.the_store()
 show.header("Elastic exits", __doc__)
-runs_shown = show.runs_or_next_step(store, "exits")
+runs_shown = show.runs_or_next_step(store, "exits", preset="elastic-resnet")
 if not any(has_exits(run.config) for run in runs_shown) and source.exits(store, runs_shown).empty:
     message = "None of these runs has exits. Launch one from a preset elastic-…, or choose others at the left."
-    show.nothing(message, show.LAUNCH, "Launch a run")
+    show.nothing(message, show.LAUNCH, "Launch one with exits", preset="elastic-resnet")
 moving = tasks.is_moving(tasks.of(store, runs_shown, KIND))
 view = controls(runs_shown)
 show.live(store, draw, moving=moving)

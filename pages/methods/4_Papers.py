@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from gradscope import jobs
-from gradscope.analysis.wording import plain
+from gradscope.analysis.wording import plain, sentence
 from gradscope.errors import GradScopeError
 from gradscope.figures.papers import reproduction
 from gradscope.records import Run
@@ -88,7 +88,7 @@ def start(group: Group) -> None:
     try:
         queue(store, group.to_do)
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
 
 
 def stop(group: Group) -> None:
@@ -100,7 +100,7 @@ def stop(group: Group) -> None:
             elif item.run and not item.run.status.is_final:
                 jobs.stop(store, item.run.id)
         except GradScopeError as error:  # it ended in this moment; the others are to be stopped all the same
-            st.session_state["refusal"] = f"{error}."
+            st.session_state["refusal"] = sentence(error)
 
 
 def state(group: Group) -> None:
@@ -108,7 +108,7 @@ def state(group: Group) -> None:
     missing, going = len(group.to_do), sum(item.is_going for item in group.items)
     done = sum(item.is_done for item in group.items)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(done / len(group.items), text=sentence(group))
+        st.progress(done / len(group.items), text=in_a_sentence(group))
         label = "Go on" if done or any(item.run for item in group.items) else "Start"
         st.button(
             f"{label} ({missing} {'run' if missing == 1 else 'runs'})" if missing else label,
@@ -127,7 +127,7 @@ def state(group: Group) -> None:
         st.error(plain(refusal), icon=":material/error:")
 
 
-def sentence(group: Group) -> str:
+def in_a_sentence(group: Group) -> str:
     """As `gradscope reproduce --dry-run` says it; worked out anew only when a run ended or began."""
     states = tuple(f"{item.is_done} {item.is_going} {item.run is None}" for item in group.items)
     return timed(group.paper.name, group.scale.name, states, tuple(item.lacks for item in group.items), group)

@@ -11,7 +11,7 @@ from gradscope.analysis.curves import smoothed
 from gradscope.analysis.findings import Finding, Remedy, Severity, Tables, diagnose, verdict
 from gradscope.analysis.findings.finding import Page
 from gradscope.analysis.findings.remedies import settings_of
-from gradscope.analysis.wording import count, percent, plain
+from gradscope.analysis.wording import count, percent, plain, sentence
 from gradscope.errors import GradScopeError
 from gradscope.figures.decay import gradient_decay
 from gradscope.figures.layer_map import layer_map
@@ -25,6 +25,8 @@ from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
 
 LOSSES = ("train_loss", "loss", "val_loss")
+FEW = 6
+"""Layers of a finding that are all named."""
 SIGNS = {Severity.CRITICAL: "✕", Severity.WARNING: "!", Severity.NOTE: "·"}
 # word, colour and sign of a verdict by its worst finding
 BADGES = {
@@ -129,7 +131,7 @@ def launch(run: Run, remedy: Remedy) -> None:
         st.session_state["queued"] = f"Run {started} is queued: {run.name}, {remedy.title}."
         choice.show_only([started, *st.session_state.get("runs", [])])
     except GradScopeError as error:
-        st.session_state["refusal"] = f"{error}."
+        st.session_state["refusal"] = sentence(error)
 
 
 def remedies(run: Run, finding: Finding) -> None:
@@ -151,6 +153,16 @@ def remedies(run: Run, finding: Finding) -> None:
             st.markdown(f"- {plain(remedy.title)}")
 
 
+def where(layers: Sequence[int], tables: Tables) -> str:
+    """The layers of a finding by name: all of a few, the ends of a row of many."""
+    names = [tables.names[i] for i in layers]
+    if len(names) == 1:
+        return f"layer {names[0]}"
+    if len(names) > FEW and layers[-1] - layers[0] == len(layers) - 1:
+        return f"{len(names)} layers, {names[0]} to {names[-1]}"
+    return "layers " + ", ".join(names)
+
+
 def tell(run: Run, finding: Finding, tables: Tables, first: bool) -> None:
     """One finding, with its evidence and remedies behind a click."""
     until = f" to {count(finding.until)}" if finding.until is not None else ""
@@ -159,7 +171,7 @@ def tell(run: Run, finding: Finding, tables: Tables, first: bool) -> None:
         st.markdown(plain(finding.text))
         facts = [finding.severity.value, f"{percent(finding.confidence)} sure"]
         if finding.layers:
-            facts.append("layers " + ", ".join(tables.names[i] for i in finding.layers))
+            facts.append(where(finding.layers, tables))
         st.caption(plain(" · ".join(facts)))
         left, right = st.columns([3, 2], gap="large")
         with left:

@@ -60,7 +60,7 @@ def _searchable(run: Run) -> str:
 
 
 def table(store: Store, runs: Sequence[Run], looks: dict[int, RunStyle]) -> pd.DataFrame:
-    """A row a run, oldest first: a new run then changes no other row's place."""
+    """A row a run."""
     now = datetime.now(UTC)
     losses = source.metrics(store, runs, ("train_loss", "loss"), 40)
     gradients = with_short_names(source.profile(store, runs, Kind.GRADIENT))
@@ -113,8 +113,8 @@ def columns(runs: Sequence[Run]) -> list[str]:
     """Which columns are worth their room: how far a run is, as long as one is not at its end."""
     done = [] if all(run.status is Status.COMPLETED for run in runs) else ["done"]
     left = [] if all(run.status.is_final for run in runs) else ["left"]
-    results = ["preset", "data", "best", "last", "loss", "worst layer"]
-    return ["", "run", "status", *done, *left, *results, "started", "took", "images/s", "tags"]
+    results = ["best", "last", "loss", "worst layer", "started", "took"]
+    return ["", "run", "status", *done, *left, *results, "preset", "data", "images/s", "tags"]
 
 
 def column_look() -> dict[str, object]:
@@ -122,17 +122,17 @@ def column_look() -> dict[str, object]:
     column = st.column_config
     return {
         "": column.ImageColumn(width=46, pinned=True),
-        "run": column.TextColumn(width=130, pinned=True),
+        "run": column.TextColumn(width=160, pinned=True),
         "status": column.TextColumn(width=95),
-        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=90),
-        "left": column.TextColumn("time left", width=80),
+        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=75),
+        "left": column.TextColumn("time left", width=70),
         "preset": column.TextColumn(width=95),
         "data": column.TextColumn(width=60),
-        "best": column.TextColumn("best val.", width=72, help="Best validation accuracy"),
-        "last": column.TextColumn("last val.", width=70, help="Validation accuracy of the last epoch"),
-        "loss": column.LineChartColumn(width=90, help="Training loss"),
+        "best": column.TextColumn("best val.", width=65, help="Best validation accuracy"),
+        "last": column.TextColumn("last val.", width=65, help="Validation accuracy of the last epoch"),
+        "loss": column.LineChartColumn(width=70, help="Training loss"),
         "worst layer": column.TextColumn(
-            width=150, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
+            width=145, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
         ),
         "images/s": column.NumberColumn(format="%.0f", width=80),
         "started": column.DatetimeColumn(
@@ -183,11 +183,12 @@ def draw() -> None:
     """The table, as it is now."""
     jobs.reap(store)
     wanted = {run.id for run in known}
-    runs = sorted((r for r in read.runs(store) if r.id in wanted), key=lambda r: r.id)
+    runs = [run for run in read.runs(store) if run.id in wanted]  # the newest above: what was launched is seen
     if not runs:
         st.info("No run passes these filters; clear one of them.", icon=":material/filter_alt_off:")
     else:
         ids = [run.id for run in runs]
+        # ticks are by row: a table of other runs is another one, ticked anew by the runs' ids
         key = f"runs_table_{hashlib.sha1(repr(ids).encode()).hexdigest()[:8]}"
         st.dataframe(
             table(store, runs, choice.look(runs)),

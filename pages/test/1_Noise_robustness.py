@@ -218,11 +218,8 @@ def nothing_measured(runs: list[Run], going: bool) -> None:
         return
     able = [run for run in runs if tasks.has_network(store, run)]
     if not able:
-        text = (
-            "None of these runs has a checkpoint to test: it is written after the first epoch of a run launched here."
-        )
-        st.info(text, icon=":material/info:")
-        return
+        text = "None of these runs has a checkpoint to test: a run launched here has one after its first epoch. "
+        show.nothing(f"{text}Choose others at the left, or launch one.", show.LAUNCH, "Launch a run")
     text = "None of these runs has been measured yet: here will be their accuracy against the strength of the noise."
     st.info(text, icon=":material/info:")
     with st.container(width=420):

@@ -95,7 +95,6 @@ def draw(runs: list[Run]) -> None:
     able = [run for run in runs if tasks.has_network(store, run)]
     if not able:
         attribution_choice.nothing_to_ask()
-        return
     found = source.overview(store, able, wanted)
     attribution_choice.say_what_is_lacking(store, found, able, looks, checks=True, going=tasks.is_moving(found_tasks))
     if found.maps:

@@ -126,3 +126,8 @@ def test_the_course_follows_a_cure() -> None:
     assert found["verdict"].tolist() == ["vanishing from fc7 down", "vanishing from fc6 down", "flat"]
     assert found["half_depth"].tolist()[-1] == half_depth(0.0)
     assert course(map_.iloc[:0]).empty
+
+
+def test_a_slow_decay_that_comes_to_decades_over_many_layers_is_not_called_flat() -> None:
+    found = of_profile(profile(-2 + np.log10(1 / 0.9) * np.arange(50.0)))
+    assert in_words(found, [f"fc{i + 1}" for i in range(50)]) == "\N{MULTIPLICATION SIGN}0.900 a layer"

@@ -63,6 +63,18 @@ def same(page: Page, before: dict[str, object]) -> None:
     assert seen[-1] == before, page.url
 
 
+def test_every_page_of_the_menu_is_driven_here() -> None:
+    app = (Path(__file__).parents[2] / "app.py").read_text()
+    found = re.findall(r'title="([^"]+)"[^()]*?(?:url_path="([^"]+)"|default=True)', app)
+    assert {title: address for title, address in found if address != "runs"} == PAGES
+
+
+def test_the_runs_shown_are_seen_below_the_menu(gallery: Dashboard, page: Page) -> None:
+    page.goto(f"{gallery.url}/gradient_decay")
+    at(page, "Gradient decay")
+    expect(page.get_by_role("button", name=f"Remove {TRAINED['sigmoid']}")).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("title", CHARTS)
 def test_every_page_draws_its_charts(gallery: Dashboard, page: Page, title: str) -> None:
     page.goto(gallery.url)

@@ -20,6 +20,15 @@ def test_forty_runs_differ_in_colour_or_dash() -> None:
     assert len({(s.colour, s.shape) for s in looks}) == 40
 
 
+def test_the_legend_shows_a_piece_of_the_line_so_that_runs_of_one_colour_are_told_apart() -> None:
+    looks = style.styles({4: "a", 14: "b"})
+    colour, dash = (channel(looks).to_dict() for channel in (style.run_colour, style.run_dash))
+    assert colour["scale"]["range"][0] == colour["scale"]["range"][1]
+    assert dash["scale"]["range"] == [[1, 0], [6, 3]]
+    assert colour["legend"] == dash["legend"]
+    assert dash["legend"]["symbolType"] == "stroke"
+
+
 def linear(colour: str) -> np.ndarray:
     c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
