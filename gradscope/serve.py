@@ -72,6 +72,7 @@ def served(store: str, port: int = DEFAULT_PORT) -> Iterator[str]:
             yield _address_of(process)
         finally:
             process.terminate()
+            process.communicate()  # it says good-bye: a pipe that nobody reads would keep it
 
 
 def _address_of(process: "subprocess.Popen[str]") -> str:

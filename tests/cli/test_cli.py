@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,9 @@ import pytest
 from gradscope.cli import EXIT_CODES, main
 from gradscope.cli.train import config_of
 from gradscope.config import RunConfig
+from gradscope.errors import GradScopeError
 from gradscope.records import Status
-from gradscope.serve import free_port
+from gradscope.serve import answers, free_port, served
 from gradscope.store import open_store, read, write
 
 SMALL = ["--set", "data.limit=100", "--set", "model.depth=2", "--set", "model.width=8", "--set", "train.device=cpu"]
@@ -292,13 +292,24 @@ def _address(server):
 
 
 def _healthy(address):
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health") as answer:
-                return answer.status == 200
-        except OSError:
-            time.sleep(0.1)
-    return False
+    end = time.monotonic() + 60
+    while not answers(address):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)  # no event tells when it listens
+    return True
+
+
+def test_a_script_is_served_a_dashboard_until_its_block_ends(tmp_path):
+    with served(str(tmp_path / "runs.db"), 8900) as address:
+        assert answers(address)
+    assert not answers(address)
+
+
+def test_a_dashboard_that_cannot_begin_says_so_to_the_script(tmp_path):
+    (tmp_path / "runs.db").write_text("no database" * 20)
+    with pytest.raises(GradScopeError, match="ended with exit code 2"), served(str(tmp_path / "runs.db"), 8900):
+        pass
 
 
 def test_a_preset_with_a_constant_tail_trains_as_few_epochs_as_asked(capsys):
