@@ -27,7 +27,17 @@ def reproduction(summary: pd.DataFrame, seeds: pd.DataFrame, title: str) -> Figu
         "title:N",
         sort=order,
         scale=alt.Scale(domain=order, padding=0.5),
-        axis=alt.Axis(title=None, labelLimit=260, grid=True, ticks=False),
+        axis=alt.Axis(
+            title="experiment",
+            # above the labels, which are as wide as names of experiments are: beside them it would lie over them
+            titleAngle=0,
+            titleAlign="right",
+            titleX=-8,
+            titleY=-8,
+            labelLimit=260,
+            grid=True,
+            ticks=False,
+        ),
     )
     x = alt.X("accuracy:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title="test accuracy", format=".0%"))
     return finished(alt.layer(_intervals(points, x, y), _seeds(points, x, y), _marks(points, x, y)), title, height)

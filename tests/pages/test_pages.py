@@ -132,7 +132,7 @@ def test_runs_can_be_filtered_by_a_setting(store: Store, page: Page) -> None:
     fill(store, 4, FEW)
     test = page("Runs")
     test.text_input(key="q").set_value("model.depth=30").run()
-    assert test.dataframe[0].value["run"].tolist() == ["2 tanh", "3 tanh-pn"]
+    assert test.dataframe[0].value["run"].tolist() == ["3 tanh-pn", "2 tanh"]
 
 
 def test_runs_are_grouped_by_any_setting_that_differs(store: Store, page: Page) -> None:
