@@ -61,7 +61,8 @@ def amplification(
     # a wide unseen mark on every layer, so that those without a gain tell their numbers too
     aim = alt.Chart(drawn[drawn["at"].notna()]).mark_point(size=120, opacity=0, filled=True)
     aim = aim.encode(x=x, y=y, tooltip=_tooltip())
-    return finished(alt.layer(plain, lines, aim, marks), TITLE, height, columns=3)
+    whole = alt.layer(plain, lines, aim, marks).resolve_scale(shape="independent")
+    return finished(whole, TITLE, height, columns=3)
 
 
 def raw_and_treated(

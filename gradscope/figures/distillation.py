@@ -78,4 +78,5 @@ def divergences(found: pd.DataFrame, runs: Mapping[int, RunStyle], *, height: in
     ]
     base = alt.Chart(rows).encode(x=x, y=y, color=run_colour(runs))
     points = base.mark_point(filled=True, size=50, opacity=1).encode(shape=run_shape(runs), tooltip=tooltip)
-    return finished(alt.layer(base.mark_line(strokeWidth=2), points), title, height, columns=3)
+    whole = alt.layer(base.mark_line(strokeWidth=2), points).resolve_scale(shape="independent")
+    return finished(whole, title, height, columns=3)
