@@ -79,8 +79,8 @@ def replay(
         ConfigError: a method cannot be applied to this model.
     """
     channels, height, width = batch.images.shape[1:]
-    model = fresh_network(config, (channels, height, width), n_classes, config.train.seed)
     methods = build_methods(config.methods)
+    model = fresh_network(config, (channels, height, width), n_classes, config.train.seed, methods)
     if weights is not None:
         _put(model, weights)
     if own is not None:

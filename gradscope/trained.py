@@ -1,5 +1,6 @@
 """A run's network as its last checkpoint left it, with the data it was trained on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from gradscope.config import RunConfig, Torchvision, parse_config
 from gradscope.data import Dataset, Transform, load, normaliser
 from gradscope.data.dataset import Progress
 from gradscope.errors import CheckpointError
-from gradscope.methods import build_methods
+from gradscope.methods import Method, build_methods
 from gradscope.models import build_model
 from gradscope.models.sizes import Shape
 from gradscope.store import Store, read
@@ -42,7 +43,9 @@ def untrained(config: RunConfig, data: Dataset, seed: int) -> nn.Module:
     return fresh_network(config, data.shape, len(data.classes), seed)
 
 
-def fresh_network(config: RunConfig, in_shape: Shape, n_classes: int, seed: int) -> nn.Module:
+def fresh_network(
+    config: RunConfig, in_shape: Shape, n_classes: int, seed: int, methods: Sequence[Method] | None = None
+) -> nn.Module:
     """The network as a training of that seed begins with it, on the CPU; the global random state stays as it was.
 
     Args:
@@ -50,12 +53,13 @@ def fresh_network(config: RunConfig, in_shape: Shape, n_classes: int, seed: int)
         in_shape: channels, height and width of a picture.
         n_classes: K.
         seed: of the weights.
+        methods: the run's, for whoever goes on with them: some keep what they learn of the model. New ones otherwise.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(config.model, in_shape=in_shape, n_classes=n_classes)
-        for method in build_methods(config.methods):
+        for method in build_methods(config.methods) if methods is None else methods:
             model = method.adapt(model, generator)
     return model
 

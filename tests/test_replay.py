@@ -27,6 +27,7 @@ CHANGES = {
     "shortcuts": {"model.residual": True},
     "pseudo-normalisation": {"methods.pseudo_norm.every": 1},
     "clipping": {"methods.clip_value.limit": 1e-4},
+    "exits": {"methods.elastic.dropout": 0.0},
 }
 
 

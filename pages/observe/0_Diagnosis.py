@@ -25,8 +25,7 @@ from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
 
 LOSSES = ("train_loss", "loss", "val_loss")
-FEW = 6
-"""Layers of a finding that are all named."""
+FEW = 6  # layers of a finding that are all named
 SIGNS = {Severity.CRITICAL: "✕", Severity.WARNING: "!", Severity.NOTE: "·"}
 # word, colour and sign of a verdict by its worst finding
 BADGES = {

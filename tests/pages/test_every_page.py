@@ -1,5 +1,6 @@
 """Every page of the menu on stores of every kind: empty, one run, a diverged one, thirty, and each kind alone."""
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,13 @@ def test_every_page_that_there_is_stands_in_the_menu_and_is_tried_here() -> None
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/[0-9]*.py")}
     assert {path for path, _ in entries} == files
     assert {title: path for path, title in entries} == PAGES, "name the page in stores.py and in browser/driven.py"
+
+
+@pytest.mark.parametrize("path", PAGES.values())
+def test_a_page_has_no_words_of_its_source_on_it(path: str) -> None:
+    """Streamlit shows every expression that stands alone in a page, such as a word on a constant."""
+    statements = ast.parse((ROOT / path).read_text()).body[1:]
+    assert [ast.unparse(s) for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)] == []
 
 
 @pytest.mark.parametrize("title", PAGES)
