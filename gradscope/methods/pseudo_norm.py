@@ -24,6 +24,7 @@ In anybody's loop: replace `torch.tanh(z)` by `pseudo_norm(z, TANH)`, or `nn.Tan
 for the dual form give it a `FeedbackPath(lowest_layer_of_the_group)`.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,15 +35,13 @@ from torch.nn import functional
 
 from gradscope.config import PseudoNorm
 from gradscope.errors import ConfigError
+from gradscope.methods import slopes
 from gradscope.methods.base import Method
 from gradscope.methods.fused import fused
 from gradscope.methods.gain_node import Listener
 from gradscope.models.activations import find_activations, layer_before
 
 Scope = Literal["sample", "batch"]
-
-SMALLEST_RMS = 1e-12
-"""Below this a layer is so saturated that there is no error left to restore; it keeps 0 / 0 from becoming NaN."""
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, the values of torch
 
@@ -56,6 +55,8 @@ class Smooth:
     """From the saved tensor, the activation's output, or its input where the output does not tell the derivative, to a
     new tensor, which is changed in place afterwards."""
     saves: Literal["output", "input"] = "output"
+    kind: int | None = None
+    """Its number in `gradscope.methods.slopes`, where it has a compiled backward pass."""
 
 
 def _gelu_derivative(z: Tensor) -> Tensor:
@@ -77,8 +78,8 @@ def _tanh_derivative(y: Tensor) -> Tensor:
     return torch.addcmul(y.new_ones(()), y, y, value=-1)
 
 
-TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative)
-SIGMOID = Smooth(function=torch.sigmoid, derivative=lambda y: torch.addcmul(y, y, y, value=-1))
+TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative, kind=slopes.TANH)
+SIGMOID = Smooth(function=torch.sigmoid, derivative=lambda y: torch.addcmul(y, y, y, value=-1), kind=slopes.SIGMOID)
 SMOOTH: Mapping[type[nn.Module], Smooth] = {
     nn.Tanh: TANH,
     nn.Sigmoid: SIGMOID,
@@ -103,9 +104,13 @@ def rms(derivative: Tensor, scope: Scope = "sample") -> Tensor:
         [B, 1, ...] or [1, 1, ...], float32 or wider.
     """
     dims = tuple(range(1 if scope == "sample" else 0, derivative.dim()))
-    wide = torch.float32 if derivative.dtype in {torch.bfloat16, torch.float16} else None
-    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=wide)
-    return norm.div_((derivative.numel() / norm.numel()) ** 0.5).clamp_min_(SMALLEST_RMS)
+    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=_wide(derivative.dtype))
+    return norm.div_((derivative.numel() / norm.numel()) ** 0.5).clamp_min_(slopes.SMALLEST_RMS)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Of the gains of elements of that type."""
+    return torch.float32 if dtype in {torch.bfloat16, torch.float16} else dtype
 
 
 def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
@@ -115,7 +120,7 @@ def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
 
 Treatment = Callable[[Tensor, Tensor, Smooth, Scope], tuple[Tensor, Tensor]]
 """From what was saved [B, ...], the error [B, ...], the activation and the scope to the error that goes on and the
-gain. In place: on a CPU fresh memory costs more than the arithmetic, and so it needs no more of it than plain tanh."""
+gain, of any shape. In place: on a CPU fresh memory costs more than the arithmetic, so it needs no more than tanh."""
 
 
 def direct(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
@@ -132,6 +137,20 @@ def local(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[T
     return derivative.mul_(error), gains
 
 
+def _treatment(form: Treatment, smooth: Smooth, device: str) -> Treatment:
+    """The form as it is quickest on that type of device."""
+    if device != "cpu" or smooth.kind is None or torch.compiler.is_compiling():
+        return fused(form, device)
+    return functools.partial(_looped, form)
+
+
+def _looped(form: Treatment, saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
+    """The form by the compiled loop, where the tensors and the activation are ones it can take."""
+    if smooth.kind is None or not slopes.fits(saved, error):
+        return form(saved, error, smooth, scope)
+    return slopes.treat(saved, error, smooth.kind, scope, applied=form is direct)
+
+
 class _PseudoNormFunction(torch.autograd.Function):
     @staticmethod
     def forward(  # Any: torch gives its context no type
@@ -139,20 +158,27 @@ class _PseudoNormFunction(torch.autograd.Function):
     ) -> Tensor:
         y = smooth.function(z)
         ctx.save_for_backward(y if smooth.saves == "output" else z)
-        ctx.treatment = fused(local if wire is not None else direct, z.device.type)
+        ctx.treatment = _treatment(local if wire is not None else direct, smooth, z.device.type)
         ctx.smooth, ctx.scope, ctx.listeners = smooth, scope, listeners
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        (saved,) = ctx.saved_tensors
-        out, gains = ctx.treatment(saved, error, ctx.smooth, ctx.scope)
-        if ctx.listeners:
-            above = ctx.smooth.derivative(saved).abs_() * gains > 1
-            for tell in ctx.listeners:
-                tell(gains.mean(), above.count_nonzero() / above.numel())
-        return out, gains.flatten() if ctx.needs_input_grad[1] else None, None, None, None
+        # the guard against a second derivative costs as much as a small layer's arithmetic
+        return _guarded(ctx, error) if torch.is_grad_enabled() else _backward(ctx, error)
+
+
+def _backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+    (saved,) = ctx.saved_tensors
+    out, gains = ctx.treatment(saved, error, ctx.smooth, ctx.scope)
+    if ctx.listeners:
+        above = ctx.smooth.derivative(saved).abs_() * gains.reshape(-1, *[1] * (saved.dim() - 1)) > 1
+        for tell in ctx.listeners:
+            tell(gains.mean(), above.count_nonzero() / above.numel())
+    return out, gains.flatten().to(_wide(saved.dtype)) if ctx.needs_input_grad[1] else None, None, None, None
+
+
+_guarded = torch.autograd.function.once_differentiable(_backward)
 
 
 def pseudo_norm(
@@ -188,8 +214,7 @@ class _EntryFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scope: Scope) -> tuple[Tensor, Tensor]:  # Any: as above
         ctx.set_materialize_grads(False)
-        wide = torch.float32 if x.dtype in {torch.bfloat16, torch.float16} else x.dtype
-        return x.view_as(x), x.new_zeros(len(x) if scope == "sample" else 1, dtype=wide)
+        return x.view_as(x), x.new_zeros(len(x) if scope == "sample" else 1, dtype=_wide(x.dtype))
 
     @staticmethod
     @torch.autograd.function.once_differentiable

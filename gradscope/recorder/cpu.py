@@ -1,14 +1,8 @@
-"""Statistics of tensors in CPU memory, by the compiled kernel and all of PyTorch's threads.
+"""Statistics of tensors in CPU memory, by the compiled kernel and all of PyTorch's threads."""
 
-The threads are those of PyTorch's own OpenMP pool: they are awake after a backward pass, and a second pool beside the
-first would fight it for the cores. Where that pool cannot be reached, the calling thread works alone.
-"""
-
-import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,14 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradscope.histogram import BINS
+from gradscope.native import run
 from gradscope.recorder import kernel
 from gradscope.recorder.statistics import COUNTS, MAX_ABS, SUM_ABS, SUM_SQUARES, WIDTH, ZEROS, N, Rows
 
 TYPES = frozenset({torch.float32, torch.float64})
 """Of the elements that are read as they are."""
-
-_ALONE = 1 << 16
-"""Up to so many elements, calling the other threads costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +79,8 @@ def measure(tensors: Sequence[Tensor]) -> Counted:
     counts = np.zeros((len(tensors), kernel.N_COUNTS), np.int64)
     drawn = np.zeros(1, np.int64)
     job = np.array([drawn.ctypes.data, len(chunks), chunks.ctypes.data, sums.ctypes.data, counts.ctypes.data], np.int64)
-    _run(job, plan.elements)
+    run(kernel.work, job, plan.elements)
     return Counted(plan, sizes, sums, counts)
-
-
-def _run(job: NDArray[np.int64], elements: int) -> None:
-    pool, threads = _torch_pool(), torch.get_num_threads()
-    if pool is None or threads == 1 or elements <= _ALONE:
-        kernel.work.ctypes(job.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))
-    else:
-        pool(kernel.work.address, job.ctypes.data, threads, 0)
-
-
-@cache
-def _torch_pool() -> Callable[[int, int, int, int], None] | None:
-    """`GOMP_parallel(function, data, threads, flags)` of the OpenMP library PyTorch itself runs on; None without."""
-    for path in sorted((Path(torch.__file__).parent / "lib").glob("lib*omp*.so*")):
-        parallel = getattr(ctypes.CDLL(str(path)), "GOMP_parallel", None)
-        if parallel is not None:
-            parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-            parallel.restype = None
-            return parallel  # type: ignore[no-any-return]
-    return None
 
 
 def encode(rows: Rows) -> list[bytes]:

@@ -17,10 +17,10 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
-from numba.extending import intrinsic
+from numba import carray, njit, types  # type: ignore[attr-defined]
 
 from gradscope.histogram import BINS, LOWEST
+from gradscope.native import add, at, callback, compiled, intrinsic_of, summing
 from gradscope.recorder.statistics import COUNTS, ZEROS
 
 N_COUNTS = COUNTS - ZEROS + BINS
@@ -40,53 +40,12 @@ _LARGEST = float(np.finfo(np.float64).max)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _compiled(function: F) -> F:
-    return cast(F, njit(nogil=True, cache=True, error_model="numpy")(function))
-
-
-def _summing(function: F) -> F:
-    """Sums may be taken in any order, and so vectorised; NaN and infinities keep their meaning."""
-    return cast(F, njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})(function))
-
-
 def _encoder(function: F) -> F:
     signature = "int64(int64[:, ::1], uint8[::1], int64[::1])"
     return cast(F, njit(signature, nogil=True, cache=True, error_model="numpy")(function))
 
 
-# Any: numba's own objects have no public types, and what is compiled has its types inferred.
-def _intrinsic(function: Callable[..., Any]) -> Any:
-    return intrinsic(function)
-
-
-def _callback(function: Callable[..., None]) -> Any:
-    """A C function `void f(int64_t *)` that any thread may call, Python's or not."""
-    pointer: Any = types.CPointer
-    return cfunc(types.void(pointer(types.int64)), cache=True, error_model="numpy")(function)
-
-
-@_intrinsic
-def _at(typing: Any, address: Any, element: Any) -> Any:
-    """The pointer to elements of that type at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return cast(Any, types.CPointer)(element.instance_type)(types.int64, element), generate
-
-
-@_intrinsic
-def _add(typing: Any, address: Any, amount: Any) -> Any:
-    """Add to the int64 at an address and return what was there, as one act that no other thread can split."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, arguments[1], "monotonic")
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@_intrinsic
+@intrinsic_of
 def _bits(typing: Any, value: Any) -> Any:
     """The bits of a float64 as an int64."""
 
@@ -96,7 +55,7 @@ def _bits(typing: Any, value: Any) -> Any:
     return types.int64(types.float64), generate
 
 
-@_intrinsic
+@intrinsic_of
 def _float32(typing: Any, bits: Any) -> Any:
     """The float32 of those 32 bits."""
 
@@ -106,7 +65,7 @@ def _float32(typing: Any, bits: Any) -> Any:
     return types.float32(types.uint32), generate
 
 
-@_summing
+@summing
 def _moments(x: Any, sums: Any) -> None:
     squares = 0.0
     sizes = 0.0
@@ -118,7 +77,7 @@ def _moments(x: Any, sums: Any) -> None:
     sums[1] += sizes
 
 
-@_compiled
+@compiled
 def _find_keys(bits: Any, keys: Any) -> tuple[Any, Any]:
     """Fill in the key of each element; returns the bits of the smallest and the largest magnitude."""
     least = np.uint32(0x7FFFFFFF)
@@ -132,13 +91,13 @@ def _find_keys(bits: Any, keys: Any) -> tuple[Any, Any]:
     return least, largest
 
 
-@_compiled
+@compiled
 def _key(a: Any) -> Any:
     above = np.uint32(np.uint32(a + np.uint32(0x800000 - _HALF32)) >> np.uint32(23))
     return np.uint16(np.uint32(a >> np.uint32(23)) + above)
 
 
-@_compiled
+@compiled
 def _count_keys(keys: Any, n: int, tables: Any) -> None:
     whole = n - n % _TABLES
     for i in range(0, whole, _TABLES):
@@ -150,7 +109,7 @@ def _count_keys(keys: Any, n: int, tables: Any) -> None:
         tables[0, keys[i]] += np.int32(1)
 
 
-@_compiled
+@compiled
 def _count_pairs(keys: Any, lowest: Any, pairs: Any, slots: Any) -> None:
     """The same with half the increments, for a whole block whose keys all lie within _SPAN from `lowest`."""
     half = _BLOCK // 2
@@ -162,7 +121,7 @@ def _count_pairs(keys: Any, lowest: Any, pairs: Any, slots: Any) -> None:
         pairs[slots[i]] += np.int32(1)
 
 
-@_compiled
+@compiled
 def _unpair(lowest: Any, pairs: Any, tables: Any) -> None:
     """Add the counted pairs to the tables, each as its two keys, and begin again from zero."""
     for i in range(_SPAN):
@@ -172,7 +131,7 @@ def _unpair(lowest: Any, pairs: Any, tables: Any) -> None:
     pairs[:] = 0
 
 
-@_compiled
+@compiled
 def _with_care(x: Any, sums: Any, counts: Any, every_bin: bool) -> None:
     """One by one: moments of the finite, counts of the others, and bins of all (or of float32's subnormals only)."""
     sums[:] = 0.0
@@ -194,11 +153,11 @@ def _with_care(x: Any, sums: Any, counts: Any, every_bin: bool) -> None:
             counts[2 if x[i] > 0 else 3] += 1
 
 
-@_compiled
+@compiled
 def _chunk32(address: int, n: int, sums: Any, counts: Any, desk: Any) -> None:
     tables, keys, pairs, slots, lowest = desk
-    x = carray(_at(address, types.float32), n)
-    bits = carray(_at(address, types.uint32), n)
+    x = carray(at(address, types.float32), n)
+    bits = carray(at(address, types.uint32), n)
     greatest = np.uint32(0)
     for start in range(0, n, _BLOCK):
         stop = min(n, start + _BLOCK)
@@ -221,7 +180,7 @@ def _chunk32(address: int, n: int, sums: Any, counts: Any, desk: Any) -> None:
         counts[0] += odd
 
 
-@_compiled
+@compiled
 def _take_odd(tables: Any) -> int:
     """How many keys were of zeros, subnormals, NaN and infinities; takes them out of the tables."""
     odd = 0
@@ -232,7 +191,7 @@ def _take_odd(tables: Any) -> int:
     return odd
 
 
-@_compiled
+@compiled
 def _count_zeros(bits: Any) -> int:
     zeros = 0
     for i in range(bits.size):
@@ -240,7 +199,7 @@ def _count_zeros(bits: Any) -> int:
     return zeros
 
 
-@_compiled
+@compiled
 def _hand_in(address: int, counts: Any, desk: Any) -> None:
     """Add what a thread counted to the tensor's row, and begin again from zero."""
     tables, _, pairs, _, lowest = desk
@@ -250,11 +209,11 @@ def _hand_in(address: int, counts: Any, desk: Any) -> None:
     tables[:] = 0
     for i in range(counts.size):
         if counts[i]:
-            _add(address + 8 * i, counts[i])
+            add(address + 8 * i, counts[i])
             counts[i] = 0
 
 
-@_compiled
+@compiled
 def _new_desk() -> Any:
     """What a thread counts with: tables, keys and slots of a block, pairs, and the lowest key that these can hold."""
     tables = np.zeros((_TABLES, _KEYS), np.int32)
@@ -265,7 +224,7 @@ def _new_desk() -> Any:
     return tables, keys, pairs, slots, lowest
 
 
-@_callback
+@callback
 def work(job: Any) -> None:
     """What each thread does: draw chunks until there are none.
 
@@ -274,12 +233,12 @@ def work(job: Any) -> None:
     """
     head = carray(job, 5)
     n_chunks = head[1]
-    chunks = carray(_at(head[2], types.int64), n_chunks * 4)
-    sums = carray(_at(head[3], types.float64), n_chunks * 3)
+    chunks = carray(at(head[2], types.int64), n_chunks * 4)
+    sums = carray(at(head[3], types.float64), n_chunks * 3)
     desk = _new_desk()
     counts = np.zeros(N_COUNTS, np.int64)
     row = -1
-    chunk = _add(head[0], 1)
+    chunk = add(head[0], 1)
     while chunk < n_chunks:
         address, n, is_double, its_row = chunks[4 * chunk : 4 * chunk + 4]
         if its_row != row and row >= 0:
@@ -287,10 +246,10 @@ def work(job: Any) -> None:
         row = its_row
         mine = sums[3 * chunk : 3 * chunk + 3]
         if is_double:
-            _with_care(carray(_at(address, types.float64), n), mine, counts, True)
+            _with_care(carray(at(address, types.float64), n), mine, counts, True)
         else:
             _chunk32(address, n, mine, counts, desk)
-        chunk = _add(head[0], 1)
+        chunk = add(head[0], 1)
     if row >= 0:
         _hand_in(head[4] + 8 * row * counts.size, counts, desk)
 

@@ -1,0 +1,92 @@
+"""The compiled backward pass against the operations of PyTorch that it stands for."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gradscope.methods import slopes
+from gradscope.methods.pseudo_norm import SIGMOID, TANH, Smooth, direct, local, pseudo_norm
+from gradscope.native import ALONE
+
+BOTH = pytest.mark.parametrize("smooth", [TANH, SIGMOID], ids=["tanh", "sigmoid"])
+
+
+def some(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def compared(smooth: Smooth, saved: Tensor, error: Tensor, scope: str, *, applied: bool) -> None:
+    assert slopes.fits(saved, error)
+    out, gains = slopes.treat(saved, error, smooth.kind, scope, applied)
+    wanted, wanted_gains = (direct if applied else local)(saved, error, smooth, scope)
+    close = {"rtol": 1e-5 if saved.dtype == torch.float32 else 1e-12, "atol": 1e-6 if saved.dtype == torch.float32 else 0}
+    torch.testing.assert_close(out, wanted, **close)
+    torch.testing.assert_close(gains.to(wanted_gains.dtype), wanted_gains.flatten(), **close)
+    assert out.stride() == error.stride()
+
+
+@BOTH
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5, 7), (1, 3), (3, 2, 4, 5), (2, ALONE)], ids=str)
+def test_it_gives_what_the_operations_give(shape, dtype, scope, applied, smooth) -> None:
+    saved, error = smooth.function(some(*shape, dtype=dtype)), some(*shape, dtype=dtype, seed=1)
+    compared(smooth, saved, error, scope, applied=applied)
+
+
+@BOTH
+def test_channels_may_come_last(smooth) -> None:
+    saved, error = (
+        t.to(memory_format=torch.channels_last) for t in (smooth.function(some(3, 4, 5, 2)), some(3, 4, 5, 2))
+    )
+    compared(smooth, saved, error, "sample", applied=True)
+
+
+def test_several_threads_give_what_one_gives() -> None:
+    saved, error = torch.tanh(some(6, ALONE)), some(6, ALONE, seed=1)
+    before = torch.get_num_threads()
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append([slopes.treat(saved, error, slopes.TANH, scope, True)[0] for scope in ("sample", "batch")])
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_a_saturated_sample_keeps_its_zeros_and_a_broken_one_is_seen() -> None:
+    saved = torch.tensor([[1.0, -1.0], [torch.nan, 0.0], [0.0, 0.0]])
+    out, gains = slopes.treat(saved, torch.ones(3, 2), slopes.TANH, "sample", True)
+    assert out[0].tolist() == [0.0, 0.0]
+    assert gains[0].item() == pytest.approx(1e12)
+    assert out[1].isnan().all()
+    assert (out[2].tolist(), gains[2].item()) == ([1.0, 1.0], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("saved", "error"),
+    [
+        (some(4, 6), some(6, 4).T),
+        (some(4, 6), some(4, 6, dtype=torch.float32)),
+        (some(4, 6, dtype=torch.bfloat16), some(4, 6, dtype=torch.bfloat16)),
+        (some(6, 4).T, some(6, 4).T),
+        (some(0, 6), some(0, 6)),
+    ],
+    ids=["other order", "other type", "half", "samples not in one piece", "empty"],
+)
+def test_what_it_cannot_take_is_left_to_the_operations(saved, error) -> None:
+    assert not slopes.fits(saved, error)
+
+
+def test_an_error_in_another_order_goes_through_all_the_same() -> None:
+    z = some(4, 6).requires_grad_()
+    pseudo_norm(z).backward(some(6, 4, seed=1).T)
+    expected, _ = direct(torch.tanh(z.detach()), some(6, 4, seed=1).T, TANH, "sample")
+    torch.testing.assert_close(z.grad, expected)
+
+
+def test_there_is_no_second_derivative() -> None:
+    z = some(2, 3).requires_grad_()
+    (first,) = torch.autograd.grad(pseudo_norm(z).square().sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
