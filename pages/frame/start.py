@@ -12,9 +12,13 @@ import sys
 import threading
 import time
 
+from starlette.middleware import Middleware
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
+from streamlit.web.server.starlette import starlette_app
+
+from pages.frame.scripts import Scripts
 
 NEEDED = (
     "gradscope.jobs",
@@ -82,4 +86,6 @@ if __name__ == "__main__":
     PagesManager.uses_pages_directory = False
     # it reads the metadata of every package that is installed for components of their own; no page has one
     manifest_scanner.scan_component_manifests = lambda max_workers=None: []
+    usual = starlette_app.create_streamlit_middleware
+    starlette_app.create_streamlit_middleware = lambda: [Middleware(Scripts), *usual()]
     main()

@@ -19,7 +19,10 @@ def compared(smooth: Smooth, saved: Tensor, error: Tensor, scope: str, *, applie
     assert slopes.fits(saved, error)
     out, gains = slopes.treat(saved, error, smooth.kind, scope, applied)
     wanted, wanted_gains = (direct if applied else local)(saved, error, smooth, scope)
-    close = {"rtol": 1e-5 if saved.dtype == torch.float32 else 1e-12, "atol": 1e-6 if saved.dtype == torch.float32 else 0}
+    close = {
+        "rtol": 1e-5 if saved.dtype == torch.float32 else 1e-12,
+        "atol": 1e-6 if saved.dtype == torch.float32 else 0,
+    }
     torch.testing.assert_close(out, wanted, **close)
     torch.testing.assert_close(gains.to(wanted_gains.dtype), wanted_gains.flatten(), **close)
     assert out.stride() == error.stride()
