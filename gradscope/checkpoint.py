@@ -21,6 +21,9 @@ from torch.optim import Optimizer
 from gradscope.errors import CheckpointError
 from gradscope.paths import RunPaths
 
+_RENAMED = {"best_val_accuracy": "best_val_score"}
+"""Names in older checkpoints."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
@@ -30,7 +33,8 @@ class Position:
     """Optimiser steps done."""
     seconds: float
     """Time trained so far, over all the times the run was started."""
-    best_val_accuracy: float | None
+    best_val_score: float | None
+    """In 0..1: accuracy or mean average precision."""
     seen: int = 0
     """Training images of the epoch in progress, or of the one just done."""
     right: int = 0
@@ -114,7 +118,7 @@ def load(paths: RunPaths, model: nn.Module, optimizer: Optimizer, keepers: Seque
     for keeper, kept in zip(keepers, state.get("methods", ()), strict=False):  # older checkpoints have none
         keeper.load_state_dict(kept)
     torch.set_rng_state(state["random"])
-    return Position(**state["position"])
+    return Position(**{_RENAMED.get(name, name): value for name, value in state["position"].items()})
 
 
 def load_weights(paths: RunPaths, model: nn.Module) -> int:

@@ -232,6 +232,10 @@ class NonFinite:
         return f"{place} is not finite at step {self.step}; lower the learning rate or clip the gradient"
 
 
+SCORE_SUFFIX = {"accuracy": "", "map": " mAP"}
+"""Behind a score in per cent: an accuracy needs no name, a mean average precision does."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """What a finished training is worth."""
@@ -241,6 +245,30 @@ class Results:
     best_val_accuracy: float | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
+    val_map: float | None = None
+    """Mean average precision in 0..1, where pictures have several labels; then there is no accuracy."""
+    best_val_map: float | None = None
+    test_map: float | None = None
+
+    @property
+    def score(self) -> str:
+        """By what the run is judged: `map` where that is known, else `accuracy`."""
+        return "accuracy" if self.val_map is None and self.test_map is None else "map"
+
+    @property
+    def val_score(self) -> float | None:
+        """In 0..1."""
+        return self.val_accuracy if self.val_map is None else self.val_map
+
+    @property
+    def best_val_score(self) -> float | None:
+        """In 0..1."""
+        return self.best_val_accuracy if self.best_val_map is None else self.best_val_map
+
+    @property
+    def test_score(self) -> float | None:
+        """In 0..1."""
+        return self.test_accuracy if self.test_map is None else self.test_map
 
 
 @dataclass(frozen=True, kw_only=True)

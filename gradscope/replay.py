@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gradscope.config import RunConfig
 from gradscope.data import Dataset, MiniBatch, normaliser
-from gradscope.methods import Method, build_methods, objective_of
+from gradscope.labelling import labelling_of
+from gradscope.methods import Method, build_methods, objective_of, plain_objective
 from gradscope.methods.base import Given
 from gradscope.models.activations import weight_layers
 from gradscope.recorder.record import Record
@@ -87,7 +88,7 @@ def replay(
         _prepare(methods, model, config, own)
     for method in methods:
         method.at_epoch(model, epoch, config.train.epochs)
-    return _passes(model.train(), methods, batch, config.record.layers)
+    return _passes(model.train(), methods, batch, config)
 
 
 def needs_data(config: RunConfig) -> bool:
@@ -122,15 +123,15 @@ def _prepare(methods: Sequence[Method], model: nn.Module, config: RunConfig, own
         method.prepare(given)
 
 
-def _passes(model: nn.Module, methods: Sequence[Method], batch: MiniBatch, choice: str | None) -> Replayed:
+def _passes(model: nn.Module, methods: Sequence[Method], batch: MiniBatch, config: RunConfig) -> Replayed:
     layers: list[Layer] = []
     records: list[Record] = []
     receiver = Receiver(layers=layers.extend, record=records.append)
-    watch = Watch(model, None, schedule=timetable(1), log="all", choice=choice, step=0, receiver=receiver)
+    watch = Watch(model, None, schedule=timetable(1), log="all", choice=config.record.layers, step=0, receiver=receiver)
     try:
         for method in methods:
             method.before_pass(model, batch)
-        loss = objective_of(methods)(model, batch).loss
+        loss = objective_of(methods, plain_objective(labelling_of(config.data)))(model, batch).loss
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         for method in methods:
             method.before_step(model)

@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol, TextIO, TypeVar
 import typer
 from tqdm import tqdm
 
-from gradscope.records import Run
+from gradscope.records import SCORE_SUFFIX, Run
 
 Progress = TypeVar("Progress", contravariant=True)
 
@@ -39,8 +39,12 @@ class Seen(Protocol):
         """In nats."""
 
     @property
-    def val_accuracy(self) -> float | None:
+    def val_score(self) -> float | None:
         """In 0..1."""
+
+    @property
+    def score(self) -> str:
+        """What the score is: `accuracy` or `map`."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -203,8 +207,8 @@ def _numbers(progress: Seen) -> list[str]:
     known = [progress.phase] if progress.phase != "training" else []
     if progress.loss is not None:
         known.append(f"loss {progress.loss:.3g}")
-    if progress.val_accuracy is not None:
-        known.append(f"validation {progress.val_accuracy:.1%}")
+    if progress.val_score is not None:
+        known.append(f"validation {progress.val_score:.1%}{SCORE_SUFFIX[progress.score]}")
     if progress.seconds_left is not None and progress.phase != "done":
         known.append(f"{duration(progress.seconds_left)} left")
     return known
@@ -219,6 +223,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def told(value: float | None, score: str) -> str:
+    """Such as `91.2%` of an accuracy, `41.0% mAP` of a mean average precision; empty where it is not known."""
+    return "" if value is None else f"{value:.1%}{SCORE_SUFFIX[score]}"
+
+
 def table(runs: list[Run]) -> str:
     """Runs as aligned columns."""
     rows = [("ID", "NAME", "STATUS", "EPOCH", "STEP", "VALIDATION", "TEST"), *(_row(run) for run in runs)]
@@ -227,10 +236,8 @@ def table(runs: list[Run]) -> str:
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    def percent(share: float | None) -> str:
-        return "" if share is None else f"{share:.1%}"
-
     epoch = "" if run.progress.epoch is None else f"{run.progress.epoch:.4g}"
     step = "" if run.progress.last_step < 0 else str(run.progress.last_step)
-    accuracies = percent(run.results.val_accuracy), percent(run.results.test_accuracy)
-    return (str(run.id), run.name, str(run.status), epoch, step, *accuracies)
+    results = run.results
+    scores = (told(value, results.score) for value in (results.val_score, results.test_score))
+    return (str(run.id), run.name, str(run.status), epoch, step, *scores)

@@ -25,9 +25,10 @@ from gradscope.data import (
     minibatches,
     normaliser,
 )
-from gradscope.evaluate.accuracy import accuracy
+from gradscope.evaluate.scores import scored
 from gradscope.graphed import GraphedPasses
-from gradscope.methods import Given, Judged, Method, Objective, build_methods, cross_entropy, objective_of
+from gradscope.labelling import labelling_of
+from gradscope.methods import Given, Judged, Method, Objective, build_methods, objective_of, plain_objective
 from gradscope.models import build_model
 from gradscope.optimizers import build_optimizer
 from gradscope.paths import RunPaths
@@ -54,8 +55,10 @@ class TrainProgress:
     epochs: int
     loss: float | None
     """Of the last reported batch, in nats; None before the first and where it is not finite."""
-    val_accuracy: float | None
-    """In 0..1, after the last whole epoch."""
+    val_score: float | None
+    """Accuracy or mean average precision in 0..1, after the last whole epoch."""
+    score: str
+    """Which of them: `accuracy` or `map`."""
     samples_per_second: float | None
     seconds_left: float | None
     phase: str
@@ -101,7 +104,9 @@ class Training:
         self.paths: RunPaths = store.paths(run.id)
         self.device = pick_device(config.train.device)
         self.loss: float | None = None
-        self.val_accuracy: float | None = None
+        self.labelling = labelling_of(config.data)
+        self.plain = plain_objective(self.labelling)
+        self.val_score: float | None = None
         self.best: float | None = None
         self.speed: float | None = None
         self._located = False
@@ -129,7 +134,7 @@ class Training:
         self.data: Dataset = load(config.data, seed=config.train.seed, progress=self._tell_loaded).to(self.device)
         self.normalise: Transform = normaliser(config.data, self.data)
         self.methods: list[Method] = build_methods(config.methods)
-        self.objective: Objective = objective_of(self.methods)
+        self.objective: Objective = objective_of(self.methods, self.plain)
         self.model: nn.Module = self._model()
         self.turns = math.prod(method.turns for method in self.methods)
         self.steps_per_epoch = self.turns * math.ceil(len(self.data.train.labels) / config.train.batch_size)
@@ -175,7 +180,7 @@ class Training:
             write.rewind(store, self.run.id, -1)  # of an earlier life that left records and no checkpoint
             return
         at = checkpoint.load(self.paths, self.model, self.optimizer, self.methods)
-        self.step, self.best = at.step, at.best_val_accuracy
+        self.step, self.best = at.step, at.best_val_score
         self._seen, self._right = at.seen, self._right + at.right
         self.run.resumed(at.seconds)
         write.rewind(store, self.run.id, at.step - 1)
@@ -225,7 +230,7 @@ class Training:
             self._tell_sometimes(judged.loss)
             if self.run.stop_requested and self.step % self.steps_per_epoch:
                 return Status.STOPPED
-        self._log({"train_accuracy": self._right / self._seen}, at=self.step - 1)
+        self._log({f"train_{self.labelling.right_name}": self._right / self._seen}, at=self.step - 1)
         return None
 
     def _passes(self, batch: MiniBatch) -> Judged | None:
@@ -252,7 +257,7 @@ class Training:
         changing = any(type(m).before_pass is not Method.before_pass for m in self.methods)
         if not self.config.train.cuda_graph or self.device.type != "cuda" or changing:
             return None
-        if self.objective is not cross_entropy:  # a method's own may do something else in every step
+        if self.objective is not self.plain:  # a method's own may do something else in every step
             return None
         return GraphedPasses(self.model, self.objective, lambda: self._autocast(cache=False))
 
@@ -274,7 +279,10 @@ class Training:
         parts = judged.terms if len(judged.terms) > 1 else {}
         terms = {f"loss/{name}": term.detach() for name, term in parts.items()}
         self._log({"train_loss": judged.loss.detach(), "learning_rate": rate, **terms})
-        self._seen, self._right = self._seen + len(labels), self._right + (judged.logits.argmax(1) == labels).sum()
+        self._seen, self._right = (
+            self._seen + len(labels),
+            self._right + self.labelling.right(judged.logits, labels).sum(),
+        )
 
     def _stopped_between_epochs(self) -> Status | None:
         """A whole epoch is validated before the run obeys, and after the last one only the test is left to do."""
@@ -310,15 +318,15 @@ class Training:
 
     def _validate(self) -> None:
         self._tell("evaluating")
-        loss, right = self._evaluate(self.data.val, "val")
-        self.val_accuracy, self.best = right, max(right, self.best or 0.0)
-        self._log({"val_loss": loss, "val_accuracy": right}, at=self.step - 1)
-        self.run.results(Results(val_loss=loss, val_accuracy=right, best_val_accuracy=self.best))
+        (loss, value), name = self._evaluate(self.data.val, "val"), self.labelling.score
+        self.val_score, self.best = value, max(value, self.best or 0.0)
+        self._log({"val_loss": loss, f"val_{name}": value}, at=self.step - 1)
+        self.run.results(Results(val_loss=loss, **{f"val_{name}": value, f"best_val_{name}": self.best}))
 
     def _test(self) -> None:
         self._tell("evaluating")
-        loss, right = self._evaluate(self.data.test, "test")
-        self.run.results(Results(test_loss=loss, test_accuracy=right))
+        loss, value = self._evaluate(self.data.test, "test")
+        self.run.results(Results(test_loss=loss, **{f"test_{self.labelling.score}": value}))
         self._tell("done")
 
     def _evaluate(self, split: Split, name: str) -> tuple[float, float]:
@@ -329,7 +337,7 @@ class Training:
             for method in self.methods:
                 found = method.measured(self.model, split, transform)
                 self._log({f"{name}_{what}": value for what, value in found.items()}, at=self.step - 1)
-            return accuracy(self.model, split, transform)
+            return scored(self.config.data, self.model, split, transform)
 
     def _save_if_due(self, epochs_done: int) -> None:
         every = self.config.train.checkpoint_every
@@ -340,7 +348,7 @@ class Training:
         position = Position(
             step=self.step,
             seconds=self.run.seconds,
-            best_val_accuracy=self.best,
+            best_val_score=self.best,
             seen=self._seen,
             right=int(self._right),
         )
@@ -386,7 +394,8 @@ class Training:
                 epoch=epoch,
                 epochs=self.config.train.epochs,
                 loss=self.loss,
-                val_accuracy=self.val_accuracy,
+                val_score=self.val_score,
+                score=self.labelling.score,
                 samples_per_second=self.speed,
                 seconds_left=self._seconds_left(),
                 phase=phase,

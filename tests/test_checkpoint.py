@@ -10,7 +10,7 @@ from gradscope.checkpoint import Position
 from gradscope.errors import CheckpointError
 from gradscope.paths import RunPaths
 
-AT_7 = Position(step=7, seconds=1.5, best_val_accuracy=0.25)
+AT_7 = Position(step=7, seconds=1.5, best_val_score=0.25)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ OUTCOME_COLUMNS = [
         "test_low",
         "test_high",
     ),
+    *("val_map", "test_map"),
     *("factor", "verdict", "parameters", "seconds", "seconds_deviation", "samples_per_second", "macs", "recording"),
 ]
 DIFFERENCE_COLUMNS = ["run", "layer", "name", "depth", "decades", "rms", "reference"]
@@ -55,6 +56,7 @@ def outcomes(runs: Sequence[Run], groups: Mapping[int, int], profile: pd.DataFra
     Returns:
         Columns: group, runs (numbers, a tuple), n; val_accuracy (mean of the best of each run), val_deviation,
         test_accuracy, test_deviation, test_low, test_high (Student's 95 % interval over the seeds), all in 0..1;
+        val_map and test_map (mean average precision in 0..1, of pictures with several labels);
         factor (of the gradient a layer, geometric mean), verdict (on its decay, with how many runs it holds for where
         they differ); parameters; seconds (at work, mean), seconds_deviation; samples_per_second (mean); macs
         (multiply-accumulates of the training so far, mean); recording (share of the time, mean). NaN where unknown, and
@@ -80,6 +82,8 @@ def _outcome(group: int, runs: Sequence[Run], profile: pd.DataFrame, now: dateti
         **_mean_and_deviation("test_accuracy", "test_deviation", test),
         "test_low": float(np.clip(between.low, 0.0, 1.0)),
         "test_high": float(np.clip(between.high, 0.0, 1.0)),
+        "val_map": _mean(_known([run.results.best_val_map for run in runs])),
+        "test_map": _mean(_known([run.results.test_map for run in runs])),
         "factor": geometric_mean(pd.Series([found.factor for found in decays], dtype="float64")),
         "verdict": _most([found.verdict for found in decays]),
         "parameters": _mean(_known([run.n_parameters for run in runs])),

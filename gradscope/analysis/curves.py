@@ -48,8 +48,8 @@ def smoothed(metrics: pd.DataFrame, weight: float) -> pd.DataFrame:
 
 
 def rises(name: str) -> bool:
-    """Whether more of it is better: an accuracy, and not a loss."""
-    return name.endswith("accuracy")
+    """Whether more of it is better: an accuracy or a mean average precision, and not a loss."""
+    return name.endswith(("accuracy", "_map", "exact_match"))
 
 
 def best_and_last(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -57,20 +57,20 @@ def gap_closed(student: float | None, teacher: float | None, without: float | No
 
 
 def gaps(students: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
-    """Test accuracies of students, of the same networks alone, and of their teachers.
+    """What students, the same networks alone and their teachers are worth on the test pictures.
 
     Args:
         students: runs with a teacher.
         runs: all of the store.
 
-    Columns: run, student, alone, teacher (accuracies in 0..1, NaN = not known), closed (see `gap_closed`), n_alone (the
-    run of the student alone, NaN = none).
+    Columns: run, student, alone, teacher (accuracy or mAP in 0..1, NaN = not known), closed (see `gap_closed`),
+    n_alone (the run of the student alone, NaN = none).
     """
     by_id = {run.id: run for run in runs}
     rows = []
     for student in students:
         teacher, without = by_id.get(teacher_of(student.config) or 0), alone(student, runs)
-        known = [run.results.test_accuracy if run else None for run in (student, without, teacher)]
+        known = [run.results.test_score if run else None for run in (student, without, teacher)]
         closed = gap_closed(known[0], known[2], known[1])
         numbers = [math.nan if value is None else value for value in known]
         rows.append((student.id, *numbers, closed, without.id if without else math.nan))

@@ -10,8 +10,8 @@ _SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "eval", "dev"), SPLITS[1]),
     "test": SPLITS[2],
 }
-_SAME = {"acc": "accuracy", "lr": "learning rate"}
-_FIRST = ("loss", "accuracy", "learning rate")
+_SAME = {"acc": "accuracy", "lr": "learning rate", "map": "mAP"}
+_FIRST = ("loss", "accuracy", "mAP", "learning rate")
 
 
 def quantity_and_split(name: str) -> tuple[str, str]:

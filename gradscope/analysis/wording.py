@@ -3,6 +3,8 @@
 import math
 import re
 
+from gradscope.records import SCORE_SUFFIX
+
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$]|:(?=\w+[/:])")  # the last: an icon such as :material/home:
 UNKNOWN = "—"
@@ -53,6 +55,15 @@ def significant(value: float | None) -> str:
         digits = max(0, 2 - exponent)
         return f"{round(value, 2 - exponent):.{digits}f}"
     return f"{value / 10.0**exponent:.3g}·{power(exponent)}"
+
+
+def scored(value: float | None, score: str) -> str:
+    """A score in 0..1 in per cent, with its name unless that is accuracy.
+
+    >>> scored(0.4321, "map"), scored(0.4321, "accuracy")
+    ('43.2 % mAP', '43.2 %')
+    """
+    return percent(value) + (SCORE_SUFFIX[score] if percent(value) != UNKNOWN else "")
 
 
 def percent(share: float | None) -> str:

@@ -41,6 +41,8 @@ def _summary(run: "Run") -> dict[str, object]:
         "last_step": run.progress.last_step,
         "val_accuracy": run.results.val_accuracy,
         "test_accuracy": run.results.test_accuracy,
+        "val_map": run.results.val_map,
+        "test_map": run.results.test_map,
     }
 
 

@@ -58,10 +58,10 @@ def _note_failure(store: "Store", run_id: int, error: Exception) -> None:
 
 
 def _tell_end(store: "Store", run: "Run") -> None:
-    from gradscope.terminal import unread_is_no_error
+    from gradscope.terminal import told, unread_is_no_error
 
-    numbers = {"validation": run.results.val_accuracy, "test": run.results.test_accuracy}
-    known = ", ".join(f"{name} {value:.1%}" for name, value in numbers.items() if value is not None)
+    numbers = {"validation": run.results.val_score, "test": run.results.test_score}
+    known = ", ".join(f"{name} {told(v, run.results.score)}" for name, v in numbers.items() if v is not None)
     text = f"run {run.id} ({run.name}) {run.status}" + (f": {known}" if known else "")
     with unread_is_no_error():
         if run.error:

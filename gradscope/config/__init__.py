@@ -19,6 +19,7 @@ from gradscope.config.data import (
     Rdrd,
     Shapes,
     Svhn,
+    Voc,
     data_classes,
 )
 from gradscope.config.distillation import (
@@ -156,6 +157,7 @@ __all__ = [
     "TaskSettings",
     "Torchvision",
     "Train",
+    "Voc",
     "ZNorm",
     "data_classes",
     "distillation_in",

@@ -1,15 +1,21 @@
 """Where the pictures come from, and what is done to them."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gradscope.config.robustness import CORRUPTIONS, Corruption, Noise
 from gradscope.config.settings import Settings, classes
 
+Points = Literal["eleven", "all"]
+"""How average precision is taken from a curve; see `gradscope.evaluate.precision.average_precision`."""
+
 
 class DataSettings(Settings):
     """What every source shares."""
+
+    labels: ClassVar[Literal["one", "several"]] = "one"
+    """How many classes a picture may be of."""
 
     val_fraction: float = Field(0.1, gt=0, lt=0.9)
     """Share of the training images kept for validation, drawn by the run's seed."""
@@ -104,6 +110,26 @@ class Parquet(DataSettings):
     """Name of the label column; the first of label, fine_label, labels by default."""
 
 
+class Voc(DataSettings):
+    """Photographs with the classes of the objects in them, several a picture (Pascal VOC, Everingham et al. 2010).
+
+    Downloaded once.
+    """
+
+    name: Literal["voc"] = "voc"
+    labels: ClassVar[Literal["one", "several"]] = "several"
+    year: Literal["2007", "2012"] = "2007"
+    """2007: trained on trainval, tested on test; 2012, whose test has no public labels: on train and on val. Average
+    precision is that of the year's challenge: at eleven recalls in 2007, over all of them in 2012."""
+    size: int = Field(128, ge=8, le=512)
+    """Resize every picture to size x size."""
+
+    @property
+    def points(self) -> Points:
+        """Of the year's challenge."""
+        return "eleven" if self.year == "2007" else "all"
+
+
 class Rdrd(DataSettings):
     """Range-Doppler matrices of a radar (Roldan et al. 2020): folders of CSV files, or train and test.parquet."""
 
@@ -122,7 +148,7 @@ class Rdrd(DataSettings):
 
 
 AnyData = Annotated[
-    Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Folder | Parquet | Rdrd,
+    Digits | Shapes | Cifar10 | Cifar100 | Mnist | FashionMnist | Svhn | Voc | Folder | Parquet | Rdrd,
     Field(discriminator="name"),
 ]
 

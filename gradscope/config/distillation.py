@@ -1,6 +1,6 @@
 """Training a student by a teacher."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -178,6 +178,7 @@ class KdGan(Distillation):
     Weights and rates are the defaults of the authors' code; expectations over labels are exact instead of sampled.
     """
 
+    wants_one_label: ClassVar[str] = "method kd_gan has its players choose one label by a softmax"
     name: Literal["kd_gan"] = "kd_gan"
     teacher_share: float = Field(0.5, ge=0, le=1)
     """w: the discriminator's false labels are the teacher's with weight w and the student's with 1 - w."""
@@ -216,6 +217,11 @@ class KdKr(Distillation):
     """How fast a threshold learns, relative to its size."""
     gan: bool = False
     """With KDGAN's game on top, in its default settings ("+ KDGAN")."""
+
+    @property
+    def wants_one_label(self) -> str:
+        """Why it cannot be applied to pictures with several labels; empty if it can."""
+        return "methods.kd_kr.gan has its players choose one label by a softmax" if self.gan else ""
 
 
 def distillation_in(methods: object) -> Distillation | None:

@@ -1,6 +1,6 @@
 """What is done to a network or to its gradients."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -74,6 +74,7 @@ class BackwardGradientNorm(Settings):
 class Elastic(Settings):
     """An exit at every depth, all of them trained at once (Zhou et al. 2018)."""
 
+    wants_one_label: ClassVar[str] = "method elastic counts each exit's one right answer"
     name: Literal["elastic"] = "elastic"
     exits: str = Field("paper", min_length=1, max_length=1000)
     """paper: where the elastic paper has them, in other networks behind every block; blocks; stages: the last of each

@@ -76,6 +76,20 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        if self.data.labels == "one":
+            return self
+        wanting = [why for m in self.methods if (why := getattr(m, "wants_one_label", ""))]
+        if self.train.robustness:
+            wanting.append("train.robustness counts right answers")
+        if wanting:
+            raise ValueError(
+                f"pictures of data {self.data.name} have several labels each, and {wanting[0]}; leave it out, or "
+                "choose data with one label a picture"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_can_be_normalised(self) -> Self:
         normed = (
             isinstance(self.model, MobileNet | InceptionBn | Torchvision)  # whose last maps may have a single pixel

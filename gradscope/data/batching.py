@@ -18,7 +18,7 @@ class MiniBatch:
     images: Tensor
     """float32 [B, C, H, W], as the network takes them."""
     labels: Tensor
-    """As in the split: int64 [B]."""
+    """As in the split: int64 [B], or int8 [B, K]."""
     places: Tensor
     """int64 [B]: which pictures of the split these are."""
     turn: int = 0

@@ -21,7 +21,7 @@ class Split:
     images: Tensor
     """uint8 [N, C, H, W]."""
     labels: Tensor
-    """int64 [N], 0..K-1."""
+    """int64 [N], 0..K-1; of pictures with several labels int8 [N, K]: 1 there, 0 not, -1 does not count."""
     object_mask: Tensor | None = None
     """bool [N, H, W]: the pixels of the object; only generated pictures have it."""
     contour_mask: Tensor | None = None

@@ -19,6 +19,7 @@ from gradscope.config import (
     Rdrd,
     Shapes,
     Svhn,
+    Voc,
 )
 from gradscope.data.dataset import Dataset, Progress, Source, Split, silent
 from gradscope.data.digits import read_digits
@@ -28,8 +29,9 @@ from gradscope.data.parquet import read_parquet
 from gradscope.data.rdrd import read_rdrd
 from gradscope.data.shapes import read_shapes
 from gradscope.data.sizes import n_validation
-from gradscope.data.splits import stratified_order, whole_recordings
+from gradscope.data.splits import leading_class, stratified_order, whole_recordings
 from gradscope.data.torchvision_sets import read_cifar10, read_cifar100, read_fashion_mnist, read_mnist, read_svhn
+from gradscope.data.voc import read_voc
 from gradscope.errors import DataError
 
 # Any: each function takes the settings class it stands beside
@@ -41,6 +43,7 @@ SOURCES: Mapping[type[DataSettings], Callable[[Any, Progress], Source]] = {
     Mnist: read_mnist,
     FashionMnist: read_fashion_mnist,
     Svhn: read_svhn,
+    Voc: read_voc,
     Folder: read_folder,
     Parquet: read_parquet,
     Rdrd: read_rdrd,
@@ -86,7 +89,7 @@ def _validation(pool: Split, classes: Sequence[str], fraction: float, generator:
     if pool.recording is not None:
         return whole_recordings(pool.labels, pool.recording, classes, fraction, generator)
     validates = torch.zeros(len(pool), dtype=torch.bool)
-    order = stratified_order(pool.labels, generator)
+    order = stratified_order(leading_class(pool.labels), generator)
     validates[order[: n_validation(len(pool), fraction)]] = True
     return validates
 
@@ -96,6 +99,17 @@ def check(source: Source) -> None:
     for split, name in ((source.train, source.train_name), (source.test, source.test_name)):
         if len(split) == 0:
             raise DataError(f"{name} holds no picture; put pictures there or choose another data set")
+    _CHECKS[source.train.labels.dim()](source)
+    train, test = (tuple(split.images.shape[1:]) for split in (source.train, source.test))
+    if train != test:
+        raise DataError(
+            f"pictures in {source.test_name} are {test[2]}x{test[1]}, in {source.train_name} {train[2]}x{train[1]} "
+            "(width x height); resize them to one size"
+        )
+
+
+def _check_one_label(source: Source) -> None:
+    for split, name in ((source.train, source.train_name), (source.test, source.test_name)):
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= len(source.classes):
             raise DataError(
@@ -108,12 +122,16 @@ def check(source: Source) -> None:
     if int(counts.min()) == 0:
         name = source.classes[int(counts.argmin())]
         raise DataError(f"class {name!r} has no picture in {source.train_name}; add some or remove the class")
-    train, test = (tuple(split.images.shape[1:]) for split in (source.train, source.test))
-    if train != test:
-        raise DataError(
-            f"pictures in {source.test_name} are {test[2]}x{test[1]}, in {source.train_name} {train[2]}x{train[1]} "
-            "(width x height); resize them to one size"
-        )
+
+
+def _check_several_labels(source: Source) -> None:
+    for split, name in ((source.train, source.train_name), (source.test, source.test_name)):
+        if not (split.labels > 0).any():
+            raise DataError(f"{name} has no picture with a label; average precision needs at least one")
+
+
+_CHECKS: Mapping[int, Callable[[Source], None]] = {1: _check_one_label, 2: _check_several_labels}
+"""By the dimensions of the labels: [N] or [N, K]."""
 
 
 def fingerprint(source: Source) -> str:
@@ -138,5 +156,5 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 def _limited(split: Split, limit: int | None) -> Split:
     if limit is None or limit >= len(split):
         return split
-    order = stratified_order(split.labels, torch.Generator().manual_seed(0))
+    order = stratified_order(leading_class(split.labels), torch.Generator().manual_seed(0))
     return split.take(order[:limit].sort().values)

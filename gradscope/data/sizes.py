@@ -19,6 +19,7 @@ from gradscope.config import (
     Settings,
     Shapes,
     Svhn,
+    Voc,
 )
 
 DIGITS_TEST = 270
@@ -115,6 +116,14 @@ def _parquet(settings: Parquet) -> _Known:
         )
 
 
+VOC_POOL = {"2007": 5011, "2012": 5717}
+"""Training photographs by year."""
+
+
+def _voc(settings: Voc) -> _Known:
+    return _Known(shape=(3, settings.size, settings.size), n_classes=20, n_pool=VOC_POOL[settings.year])
+
+
 def _rdrd(settings: Rdrd) -> _Known:
     from gradscope.data.rdrd_files import find_frames, held_out, stacks
 
@@ -147,6 +156,7 @@ _SIZES: Mapping[type[DataSettings], Callable[[Any], _Known]] = {
     Mnist: _fixed((1, 28, 28), 10, 60_000),
     FashionMnist: _fixed((1, 28, 28), 10, 60_000),
     Svhn: _fixed((3, 32, 32), 10, 73_257),
+    Voc: _voc,
     Folder: _folder,
     Parquet: _parquet,
     Rdrd: _rdrd,

@@ -62,3 +62,15 @@ def whole_recordings(
         taken = order[before < fraction * int(of_class.sum())][: len(names) - 1]
         held |= of_class & torch.isin(recordings, names[taken])
     return held
+
+
+def leading_class(labels: Tensor) -> Tensor:
+    """One class for each picture, by which a split can keep shares: of several labels the rarest; int64 [N].
+
+    Pictures without any label count as of the class 0.
+    """
+    if labels.dim() == 1:
+        return labels
+    there = labels > 0
+    often = there.sum(0).expand(len(labels), -1)
+    return torch.where(there, often, len(labels) + 1).argmin(1)

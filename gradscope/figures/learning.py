@@ -25,6 +25,9 @@ from gradscope.figures.style import (
 AXES = {"step": "step", "epoch": "epoch", "seconds": "time since the start (s)"}
 """What a curve can be drawn against, and what the axis then says."""
 
+SHARES = ("accuracy", "mAP", "exact match")
+"""Quantities in 0..1 that are drawn in per cent."""
+
 _NUMBER = "datum.value && (abs(datum.value) < 1e-3 || abs(datum.value) >= 1e5) ? format(datum.value, '.2~e') : " + (
     "format(datum.value, ',~f')"
 )
@@ -53,7 +56,7 @@ def learning_curve(
         height: in pixels.
         title: the figure's title; the quantity by default.
     """
-    text = title if title is not None else what[:1].upper() + what[1:]
+    text = title if title is not None else what if what[1:] != what[1:].lower() else what[:1].upper() + what[1:]
     rows = _of(what, labelled(metrics, runs))
     rows = rows[rows[against].notna()]
     if rows.empty:
@@ -80,8 +83,8 @@ def _of(what: str, metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _axis(what: str, rows: pd.DataFrame) -> alt.Axis:
-    if what == "accuracy" and rows["value"].max() <= 1:  # and not in per cent already, as some programs log it
-        return alt.Axis(title="accuracy", format="%")
+    if what in SHARES and rows["value"].max() <= 1:  # and not in per cent already, as some programs log it
+        return alt.Axis(title=what, format="%")
     return alt.Axis(title=f"{what} (nats)" if what == "loss" else what, labelExpr=_NUMBER)
 
 

@@ -30,12 +30,17 @@ def submit_task(store: Store, run_id: int, settings: "TaskSettings") -> int:
 
 def create_task(store: Store, run_id: int, settings: "TaskSettings", *, status: Status) -> int:
     """Add a task on a run that somebody else performs; otherwise as `submit_task`."""
-    name = read.run(store, run_id).name
+    run, values = read.run(store, run_id), settings.model_dump(mode="json")
+    name = run.name
+    if run.results.score == "map":
+        raise JobError(
+            f"run {run_id} ({name}) has pictures with several labels each, and task {values['name']} asks for the one "
+            "right answer; choose a run on data with one label a picture"
+        )
     if not store.paths(run_id).model.exists():
         raise JobError(
             f"run {run_id} ({name}) has no checkpoint to work on; train it with GradScope for at least one epoch"
         )
-    values = settings.model_dump(mode="json")
     return write_tasks.create(store, run_id, values["name"], values, status=status)
 
 

@@ -32,6 +32,7 @@ from gradscope.errors import ConfigError
 if TYPE_CHECKING:
     from gradscope.config import Distillation, RunConfig
     from gradscope.data import Dataset, MiniBatch, Split, Transform
+    from gradscope.labelling import Labelling
 
 LABEL = "label"
 """The term of the loss that compares with the labels."""
@@ -62,6 +63,16 @@ def cross_entropy(model: nn.Module, batch: "MiniBatch") -> Judged:
     """The objective of ordinary training: mean cross entropy in nats as the only term."""
     logits: Tensor = model(batch.images)
     return Judged(logits=logits, terms={LABEL: functional.cross_entropy(logits, batch.labels)})
+
+
+def plain_objective(labelling: "Labelling") -> Objective:
+    """The objective of ordinary training on pictures that are labelled so."""
+
+    def labelled(model: nn.Module, batch: "MiniBatch") -> Judged:
+        logits: Tensor = model(batch.images)
+        return Judged(logits=logits, terms={LABEL: labelling.loss(logits, batch.labels)})
+
+    return labelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +173,10 @@ class Method:
         """Back to what `state_dict` said; comes after `prepare`."""
 
 
-def objective_of(methods: Sequence[Method]) -> Objective:
-    """The objective of the method that has its own, else cross entropy; ConfigError when two methods have one."""
+def objective_of(methods: Sequence[Method], plain: Objective = cross_entropy) -> Objective:
+    """The objective of the method that has its own, else the plain one; ConfigError when two methods have one."""
     own = [m for m in methods if type(m).objective is not Method.objective]
     if len(own) > 1:
         names = " and ".join(type(m).__name__ for m in own)
         raise ConfigError(f"methods {names} each bring their own loss; keep one of them")
-    return own[0].objective if own else cross_entropy
+    return own[0].objective if own else plain

@@ -6,10 +6,10 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gradscope.config import Distillation
 from gradscope.data import MiniBatch, batches
+from gradscope.labelling import ONE, labelling_of
 from gradscope.methods.base import LABEL, Given, Judged, Method
 from gradscope.methods.features import Pair, captured
 
@@ -33,22 +33,6 @@ class Lesson:
     """The teacher's, without a gradient."""
 
 
-def soft_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(softmax(z_T / T) || softmax(z_S / T)), mean over the batch, in nats (Hinton, Vinyals & Dean 2015).
-
-    The factor T^2 keeps the gradient's size as T grows (their section 2).
-
-    Args:
-        student: logits [B, K].
-        teacher: logits [B, K], without a gradient.
-        temperature: T > 0.
-    """
-    log_student = functional.log_softmax(student / temperature, dim=1)
-    log_teacher = functional.log_softmax(teacher / temperature, dim=1)
-    divergence = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
-
-
 class Distilling(Method, Generic[S]):
     """Cross entropy, Hinton's term and whatever a subclass adds; each with its weight, and left out where that is 0.
 
@@ -61,11 +45,14 @@ class Distilling(Method, Generic[S]):
         """Layers that are compared."""
         self._judges_outputs = self._judges_own = True
         """Which terms count in the present stage."""
+        self.labelling = ONE
+        """How the pictures are labelled."""
         self._known: Tensor | None = None
         """The teacher's logits [N, K] to every training picture, where it always sees the same pictures."""
 
     def prepare(self, given: Given) -> None:
         """Load the teacher and pair the layers; ask it once for all where pictures are not augmented."""
+        self.labelling = labelling_of(given.config.data)
         self.teacher = given.teacher(self.settings)
         self.pairs = self.match(given)
         self.make(given)
@@ -115,9 +102,10 @@ class Distilling(Method, Generic[S]):
         """The terms `label` and `distillation`, those of them that have a weight."""
         own, terms = self.settings, {}
         if own.label_weight:
-            terms[LABEL] = own.label_weight * functional.cross_entropy(lesson.logits, lesson.batch.labels)
+            terms[LABEL] = own.label_weight * self.labelling.loss(lesson.logits, lesson.batch.labels)
         if own.kd_weight:
-            terms["distillation"] = own.kd_weight * soft_divergence(lesson.logits, lesson.answers, own.temperature)
+            followed = self.labelling.divergence(lesson.logits, lesson.answers, own.temperature)
+            terms["distillation"] = own.kd_weight * followed
         return terms
 
     def further(self, model: nn.Module, lesson: Lesson) -> Mapping[str, Tensor]:

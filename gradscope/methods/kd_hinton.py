@@ -1,6 +1,6 @@
 """Softened outputs: "Distilling the Knowledge in a Neural Network" (Hinton, Vinyals & Dean 2015, arXiv 1503.02531).
 
-L = a CE(y, p_S) + b T^2 KL(softmax(z_T / T) || softmax(z_S / T)); see `distillation.soft_divergence`.
+L = a CE(y, p_S) + b T^2 KL(softmax(z_T / T) || softmax(z_S / T)); see `gradscope.labelling`.
 """
 
 from gradscope.config import KdHinton

@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import SGD
 
 from gradscope.config import KdGan, KdKr
@@ -150,7 +149,7 @@ class KdKrMethod(Distilling[KdKr]):
             group["lr"] = self._rate() * self.settings.merge_rate
         with captured(self.merged, [mine.name for mine, _ in self.pairs]) as merged:
             logits = self.merged(batch.images)
-        loss = functional.cross_entropy(logits, batch.labels)
+        loss = self.labelling.loss(logits, batch.labels)
         loss = loss + self.settings.transport_weight * self._transport(self._answer[1], merged)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gradscope.errors import StoreDamaged, StoreError, StoreForeign, StoreReadOnly
 
-VERSION = "0011"
+VERSION = "0012"
 """Revision of the newest migration; a store carries it in its table alembic_version and its header."""
 
 APPLICATION_ID = 0x47726453

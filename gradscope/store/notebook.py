@@ -113,7 +113,7 @@ class StoreReader:
 
 _SUMMARY = [
     *("id", "name", "status", "source", "preset", "last_step", "epoch", "val_accuracy", "best_val_accuracy"),
-    *("test_accuracy", "tags", "created"),
+    *("test_accuracy", "val_map", "best_val_map", "test_map", "tags", "created"),
 ]
 
 
@@ -129,6 +129,9 @@ def _summary(run: records.Run) -> dict[str, object]:
         "val_accuracy": run.results.val_accuracy,
         "best_val_accuracy": run.results.best_val_accuracy,
         "test_accuracy": run.results.test_accuracy,
+        "val_map": run.results.val_map,
+        "best_val_map": run.results.best_val_map,
+        "test_map": run.results.test_map,
         "tags": list(run.tags),
         "created": run.created,
     }

@@ -85,6 +85,9 @@ class RunRow(Base):
     best_val_accuracy: Mapped[float | None]
     test_accuracy: Mapped[float | None]
     test_loss: Mapped[float | None]
+    val_map: Mapped[float | None]
+    best_val_map: Mapped[float | None]
+    test_map: Mapped[float | None]
 
     seed: Mapped[int | None]
     git_commit: Mapped[str | None]

@@ -60,6 +60,8 @@ def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
         "to": 100 * found["test_high"],
         "best val.": 100 * found["val_accuracy"],
         "± val.": 100 * found["val_deviation"],
+        "test mAP": 100 * found["test_map"],
+        "best val. mAP": 100 * found["val_map"],
         "a layer": found["factor"],
         "gradient": found["verdict"],
         "time at work": [duration(seconds) for seconds in found["seconds"]],

@@ -9,7 +9,7 @@ import streamlit as st
 from gradscope import jobs
 from gradscope.analysis.curves import smoothed
 from gradscope.analysis.distillation import alone, by_temperature, gaps, teacher_of, teaching
-from gradscope.analysis.wording import UNKNOWN, count, percent, plain, significant
+from gradscope.analysis.wording import UNKNOWN, count, percent, plain, scored, significant
 from gradscope.config import Agreement
 from gradscope.figures.distillation import divergences, term_angles
 from gradscope.figures.learning import learning_curve
@@ -19,7 +19,8 @@ from gradscope.store import read
 from pages.frame import address, choice, show, source, tasks
 
 KIND = "agreement"
-CURVES = ("train_accuracy", "val_accuracy")
+CURVES = {"accuracy": ("Accuracy", "accuracy", ("train_accuracy", "val_accuracy")), "map": ("mAP", "mAP", ("val_map",))}
+"""Of what a run is judged by: its name, the quantity and its curves."""
 HOW = """
 Each panel is a student; each line a term of its loss, over the layers from input to output: its **share** of the
 layer's gradient. The shares of a layer add up to 100 %; below 0 the term pulls against the others there. Where the
@@ -100,9 +101,9 @@ def table(students: list[Run]) -> pd.DataFrame:
             {
                 "student": choice.text_of(run),
                 "teacher": teacher_text(run),
-                "accuracy": percent(_known(gap["student"])),
-                "alone": percent(_known(gap["alone"])),
-                "teacher's": percent(_known(gap["teacher"])),
+                "on test pictures": scored(_known(gap["student"]), run.results.score),
+                "alone": scored(_known(gap["alone"]), run.results.score),
+                "teacher's": scored(_known(gap["teacher"]), run.results.score),
                 "gap closed": percent(_known(gap["closed"])),
                 "agreement": UNKNOWN if own is None else percent(own["agreement"]),
             }
@@ -147,10 +148,12 @@ def draw_focus(run: Run) -> None:
     shown = [run, *beside, *([own] if own else [])]
     curves, angles = st.columns(2)
     with curves:
-        frame = smoothed(source.metrics(store, shown, CURVES), 0.0)
-        title = "Accuracy of student, teacher and student alone" if own else "Accuracy of student and teacher"
-        figure = learning_curve(frame, choice.look(shown), what="accuracy", against="epoch", height=230, title=title)
-        show.chart(figure, "accuracy", "accuracy of student and teacher by epoch")
+        name, what, names = CURVES[run.results.score]
+        frame = smoothed(source.metrics(store, shown, names), 0.0)
+        who = "student, teacher and student alone" if own else "student and teacher"
+        title = f"{name} of {who}"
+        figure = learning_curve(frame, choice.look(shown), what=what, against="epoch", height=230, title=title)
+        show.chart(figure, what, f"{what} of student and teacher by epoch")
     with angles:
         cosines = source.term_cosines(store, [run], view.step)
         show.chart(term_angles(cosines, height=230), "angles", "cosine between the terms' gradients by layer")

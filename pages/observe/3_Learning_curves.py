@@ -9,15 +9,16 @@ import streamlit as st
 from gradscope.analysis.curves import best_and_last, smoothed
 from gradscope.analysis.life import seconds_taken
 from gradscope.analysis.quantities import of_quantity, quantities, quantity_and_split
-from gradscope.analysis.wording import UNKNOWN, count, duration, percent, plain, significant
+from gradscope.analysis.wording import UNKNOWN, count, duration, percent, plain, scored, significant
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.style import RunStyle
-from gradscope.records import Run
+from gradscope.records import SCORE_SUFFIX, Run
 from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
 
 AGAINST = {"step": "step", "epoch": "epoch", "time": "seconds"}
-MAIN = ["loss", "accuracy"]
+SCORES = ["accuracy", "mAP"]
+SUFFIXES = (("accuracy", SCORE_SUFFIX["accuracy"]), ("mAP", SCORE_SUFFIX["map"]))
 OTHERS_AT_FIRST = 6
 HOW = """
 The whole line is the training, the dashed one with points the validation; pale is what was measured, strong the moving
@@ -58,14 +59,14 @@ def controls() -> tuple[str, float]:
 def table(metrics: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) -> None:
     """A line a run: best and last values, epochs, speed."""
     known = best_and_last(metrics)
-    best = source.highest(store, runs, tuple(_validation_accuracies(metrics["name"].unique()))).set_index("run")
+    best = source.highest(store, runs, tuple(_validation_scores(metrics["name"].unique()))).set_index("run")
     rows = [
         {
             "": chip(looks[run.id]),
             "run": looks[run.id].label,
             **_best(run, best),
             **_last(known[known["run"] == run.id]),
-            "test accuracy": percent(run.results.test_accuracy),
+            "test": scored(run.results.test_score, run.results.score),
             "epochs": UNKNOWN if run.progress.epoch is None else f"{run.progress.epoch:.1f}",
             "images/s": significant(run.progress.samples_per_second),
             "took": duration(seconds_taken(run, datetime.now(UTC))),
@@ -76,20 +77,22 @@ def table(metrics: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) ->
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="curves_table", column_config=config)
 
 
-def _validation_accuracies(names: Sequence[str]) -> list[str]:
-    return [name for name in names if quantity_and_split(name) == ("accuracy", "validation")]
+def _validation_scores(names: Sequence[str]) -> list[str]:
+    return [name for name in names if quantity_and_split(name) in {(score, "validation") for score in SCORES}]
 
 
 def _best(run: Run, best: pd.DataFrame) -> dict[str, str]:
     """The best validation accuracy; a curve on the page may be thinned and lack it."""
     known = best.loc[run.id] if run.id in best.index else None
-    value = run.results.best_val_accuracy if run.results.best_val_accuracy is not None or known is None else known.value
-    return {"best val.": _accuracy(value), "at step": count(None if known is None else int(known.step))}
+    value = run.results.best_val_score if run.results.best_val_score is not None or known is None else known.value
+    suffix = SCORE_SUFFIX[run.results.score]
+    return {"best val.": _share(value, suffix), "at step": count(None if known is None else int(known.step))}
 
 
-def _accuracy(value: float | None) -> str:
-    """In per cent, as a program may have logged it itself."""
-    return f"{significant(value)} %" if value is not None and value > 1 else percent(value)
+def _share(value: float | None, suffix: str = "") -> str:
+    """In per cent, as a program may have logged it itself, and what it is a share of unless that is accuracy."""
+    shown = f"{significant(value)} %" if value is not None and value > 1 else percent(value)
+    return shown if shown == UNKNOWN else shown + suffix
 
 
 def _last(known: pd.DataFrame) -> dict[str, str]:
@@ -97,15 +100,27 @@ def _last(known: pd.DataFrame) -> dict[str, str]:
     told = [quantity_and_split(name) for name in known["name"]]
     values = dict(reversed(list(zip(told, known["last"], strict=True))))
     return {
-        "last val.": _accuracy(values.get(("accuracy", "validation"))),
+        "last val.": _last_score(values),
         "training loss": significant(values.get(("loss", "training"))),
         "val. loss": significant(values.get(("loss", "validation"))),
     }
 
 
+def _last_score(values: dict[tuple[str, str], float]) -> str:
+    known = [
+        _share(values[score, "validation"], suffix) for score, suffix in SUFFIXES if (score, "validation") in values
+    ]
+    return known[0] if known else UNKNOWN
+
+
+def main_quantities(names: list[str]) -> list[str]:
+    """The two large figures: the loss, and what the runs are judged by; accuracy before anything is logged."""
+    return ["loss", next((score for score in SCORES if of_quantity(score, names)), SCORES[0])]
+
+
 def others(names: list[str]) -> list[str]:
     """Which of the other curves to draw; some at first, for somebody may have logged hundreds."""
-    known = [quantity for quantity in quantities(names) if quantity not in MAIN]
+    known = [quantity for quantity in quantities(names) if quantity not in main_quantities(names)]
     if not known:
         return []
     if "curves" in st.session_state:
@@ -140,10 +155,11 @@ def draw(runs: list[Run]) -> None:
         st.info("None of these runs has logged a curve yet: `run.log({'train_loss': ...})` does.")
         return
     looks = choice.look(runs)
-    main = tuple(name for what in MAIN for name in of_quantity(what, names))
+    large = main_quantities(names)
+    main = tuple(name for what in large for name in of_quantity(what, names))
     metrics = source.metrics(store, runs, main, 500 if len(runs) < 5 else 200)
     curves = smoothed(metrics, weight)
-    for column, what in zip(st.columns(2), MAIN, strict=True):
+    for column, what in zip(st.columns(2), large, strict=True):
         with column:
             figure = learning_curve(curves, looks, what=what, against=x_axis, height=350)
             show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")

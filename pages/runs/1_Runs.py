@@ -12,7 +12,7 @@ from gradscope.analysis import decay
 from gradscope.analysis.labels import with_short_names
 from gradscope.analysis.life import seconds_left, seconds_taken, share_done
 from gradscope.analysis.settings import differing, flatten, side_by_side
-from gradscope.analysis.wording import UNKNOWN, count, duration, percent, significant
+from gradscope.analysis.wording import UNKNOWN, count, duration, percent, scored, significant
 from gradscope.figures.style import RunStyle
 from gradscope.records import Kind, Run, Status
 from gradscope.store import Store, read, sqlite_version
@@ -99,8 +99,8 @@ def _result(run: Run) -> dict[str, str]:
     return {
         "preset": settings.get("preset", UNKNOWN),
         "data": settings.get("data", UNKNOWN),
-        "best": percent(run.results.best_val_accuracy),
-        "last": percent(run.results.val_accuracy),
+        "best": scored(run.results.best_val_score, run.results.score),
+        "last": scored(run.results.val_score, run.results.score),
     }
 
 
@@ -128,7 +128,7 @@ def column_look() -> dict[str, object]:
         "left": column.TextColumn("time left", width=70),
         "preset": column.TextColumn(width=95),
         "data": column.TextColumn(width=60),
-        "best": column.TextColumn("best val.", width=65, help="Best validation accuracy"),
+        "best": column.TextColumn("best val.", width=65, help="Best validation accuracy, or mAP"),
         "last": column.TextColumn("last val.", width=65, help="Validation accuracy of the last epoch"),
         "loss": column.LineChartColumn(width=70, help="Training loss"),
         "worst layer": column.TextColumn(

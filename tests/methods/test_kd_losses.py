@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from gradscope.methods.distillation import first_epochs, soft_divergence
+from gradscope.labelling import soft_divergence
+from gradscope.methods.distillation import first_epochs
 from gradscope.methods.kd_attention import attention_difference
 from gradscope.methods.kd_fitnet import hint
 from gradscope.methods.kd_fsp import flow, flow_difference

@@ -96,7 +96,7 @@ def test_the_gap_needs_the_student_alone(store, taught, page):
     test = page(TITLE, runs=[str(taught[1])])
     (row,) = test.dataframe[0].value.to_dict("records")
     assert row["gap closed"] == "50.0 %"
-    assert (row["accuracy"], row["alone"], row["teacher's"]) == ("85.0 %", "80.0 %", "90.0 %")
+    assert (row["on test pictures"], row["alone"], row["teacher's"]) == ("85.0 %", "80.0 %", "90.0 %")
     assert row["teacher"] == f"run {taught[0]}"
     assert "Accuracy of student, teacher and student alone" in titles(test)
     assert alone
