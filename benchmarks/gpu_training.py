@@ -15,6 +15,7 @@ import torch
 from gradscope import train as training
 from gradscope.overrides import with_overrides
 from gradscope.presets import preset
+from gradscope.progress import TrainProgress
 from gradscope.records import Status
 from gradscope.store import Store, open_store, write
 
@@ -63,7 +64,7 @@ def _epoch(store: Store, name: str, options: argparse.Namespace, graph: bool) ->
     )
     ends: dict[int, float] = {}
 
-    def note(progress: training.TrainProgress) -> None:
+    def note(progress: TrainProgress) -> None:
         if progress.phase == "evaluating":
             if options.device == "cuda":
                 torch.cuda.synchronize()

@@ -52,7 +52,7 @@ def run_of(store: Store, model: Settings, batch_size: int) -> int:
     first_batch.keep(
         store.paths(run), MiniBatch(images=images, labels=labels, places=torch.arange(batch_size)), CLASSES
     )
-    position = Position(step=0, seconds=0.0, best_val_accuracy=None)
+    position = Position(step=0, seconds=0.0, best_val_score=None)
     checkpoint.save(store.paths(run), network, torch.optim.SGD(network.parameters(), lr=0.1), position)
     return run
 

@@ -16,7 +16,7 @@ Progress = TypeVar("Progress", contravariant=True)
 
 
 class Seen(Protocol):
-    """What is shown of `gradscope.train.TrainProgress`, which would bring torch along."""
+    """What is shown of `gradscope.progress.TrainProgress`, which would bring torch along."""
 
     @property
     def step(self) -> int:

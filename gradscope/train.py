@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -33,6 +33,7 @@ from gradscope.models import build_model
 from gradscope.optimizers import build_optimizer
 from gradscope.paths import RunPaths
 from gradscope.process import cause_of, pick_device, stopped_by_signals
+from gradscope.progress import OnProgress, TrainProgress
 from gradscope.recorder.nonfinite import locate_nonfinite
 from gradscope.recorder.provenance import provenance
 from gradscope.recorder.session import Session
@@ -42,30 +43,6 @@ from gradscope.store import Store, read, write
 from gradscope.teachers import load_teacher
 
 PROGRESS_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainProgress:
-    """How far a training is."""
-
-    step: int
-    """Optimiser steps done."""
-    total_steps: int
-    epoch: float
-    epochs: int
-    loss: float | None
-    """Of the last reported batch, in nats; None before the first and where it is not finite."""
-    val_score: float | None
-    """Accuracy or mean average precision in 0..1, after the last whole epoch."""
-    score: str
-    """Which of them: `accuracy` or `map`."""
-    samples_per_second: float | None
-    seconds_left: float | None
-    phase: str
-    """loading data, training, evaluating."""
-
-
-OnProgress = Callable[[TrainProgress], None]
 
 
 def train(store: Store, run_id: int, *, on_progress: OnProgress | None = None) -> Status:
@@ -105,12 +82,10 @@ class Training:
         self.device = pick_device(config.train.device)
         self.loss: float | None = None
         self.labelling = labelling_of(config.data)
-        self.plain = plain_objective(self.labelling)
         self.val_score: float | None = None
         self.best: float | None = None
         self.speed: float | None = None
-        self._located = False
-        self._stage = "training"
+        self._located, self._stage = False, "training"
         self._graphed: GraphedPasses | None = None
         self.step = self.total_steps = 0
         self.steps_per_epoch = 1
@@ -134,6 +109,7 @@ class Training:
         self.data: Dataset = load(config.data, seed=config.train.seed, progress=self._tell_loaded).to(self.device)
         self.normalise: Transform = normaliser(config.data, self.data)
         self.methods: list[Method] = build_methods(config.methods)
+        self.plain = plain_objective(self.labelling)
         self.objective: Objective = objective_of(self.methods, self.plain)
         self.model: nn.Module = self._model()
         self.turns = math.prod(method.turns for method in self.methods)

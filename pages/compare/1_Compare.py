@@ -42,6 +42,9 @@ every run: the distance in decades says how far, on the whole, its values have t
 """
 HEIGHT = 270
 
+MAPS = ("test", "test_map"), ("best val.", "val_map")
+"""Columns of runs on pictures with several labels."""
+
 
 def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
     """A row a group, with numbers to sort by."""
@@ -60,8 +63,7 @@ def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
         "to": 100 * found["test_high"],
         "best val.": 100 * found["val_accuracy"],
         "± val.": 100 * found["val_deviation"],
-        "test mAP": 100 * found["test_map"],
-        "best val. mAP": 100 * found["val_map"],
+        **{f"{name} mAP": 100 * found[column] for name, column in MAPS},
         "a layer": found["factor"],
         "gradient": found["verdict"],
         "time at work": [duration(seconds) for seconds in found["seconds"]],
