@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from gradscope.analysis.scores import SCORES
-from gradscope.figures.style import NEUTRAL, Figure, RunStyle, empty, finished, labelled, run_colour, run_shape
+from gradscope.figures.style import NEUTRAL, Figure, RunStyle, empty, finished, labelled, marked_colour, run_shape
 
 ROW = 26
 """Pixels of a score's row, at least."""
@@ -51,7 +51,7 @@ def score_dots(
     x = partial(alt.X, axis=alt.Axis(title=axis, tickCount=5), scale=alt.Scale(domain=list(span), nice=True))
     y = alt.Y("what:N", sort=order, title=None, axis=alt.Axis(labelLimit=130, domain=False, ticks=False, grid=True))
     offset = alt.YOffset("label:N", sort=[style.label for style in runs.values()])
-    colour = run_colour(runs)
+    colour = marked_colour(runs)
     height = FURNITURE + len(order) * max(ROW, 12 * len(runs))
     base = alt.Chart(rows)
     parts = [
@@ -66,7 +66,7 @@ def score_dots(
             tooltip=_tooltip(),
         ),
     ]
-    return finished(alt.layer(*parts).resolve_scale(shape="independent"), title, height, columns=3)
+    return finished(alt.layer(*parts), title, height, columns=3)
 
 
 def _tooltip() -> list[alt.Tooltip]:

@@ -13,7 +13,7 @@ from gradscope.figures.style import (
     empty,
     finished,
     labelled,
-    run_colour,
+    marked_colour,
     run_shape,
 )
 
@@ -76,7 +76,6 @@ def divergences(found: pd.DataFrame, runs: Mapping[int, RunStyle], *, height: in
         alt.Tooltip("temperature:Q", title="temperature", format="~g"),
         alt.Tooltip("divergence:Q", title="KL (nats)", format=".3g"),
     ]
-    base = alt.Chart(rows).encode(x=x, y=y, color=run_colour(runs))
+    base = alt.Chart(rows).encode(x=x, y=y, color=marked_colour(runs))
     points = base.mark_point(filled=True, size=50, opacity=1).encode(shape=run_shape(runs), tooltip=tooltip)
-    whole = alt.layer(base.mark_line(strokeWidth=2), points).resolve_scale(shape="independent")
-    return finished(whole, title, height, columns=3)
+    return finished(alt.layer(base.mark_line(strokeWidth=2), points), title, height, columns=3)

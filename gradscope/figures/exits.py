@@ -58,11 +58,12 @@ def trade_off(
     points = labelled(exits, runs)
     if points.empty:
         return empty(title, height)
+    measured = {run: look for run, look in runs.items() if (points["run"] == run).any()}
     alone = points.groupby("run")["exit"].transform("max") == 1
     points = points.assign(mark=alone.map({True: PLAIN, False: EXIT}).astype("object"))
     known = labelled(sweeps[sweeps["rule"] == rule], runs) if cost in sweeps else sweeps.iloc[:0].assign(label="")
-    parts = [_line(points[~alone], cost, runs, [1, 0]), _line(known, cost, runs, [5, 4])]
-    marks = [_points(points, cost, runs), _points(known.assign(mark=SURE), cost, runs)]
+    parts = [_line(points[~alone], cost, measured, [1, 0]), _line(known, cost, measured, [5, 4])]
+    marks = [_points(points, cost, measured), _points(known.assign(mark=SURE), cost, measured)]
     whole = alt.layer(*(part for part in [*parts, *marks] if len(part.data)))
     return finished(whole.resolve_scale(shape="shared"), title, height)
 

@@ -23,6 +23,9 @@ moved so that each also stands out on white and on near-black paper."""
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "triangle-right", "triangle-left")
 
+_LEGEND_ROW = 22
+"""Pixels, which count as height of a figure."""
+
 NEUTRAL = "#808495"
 ALARM = "#e03131"
 HEALTHY = "#2f9e44"
@@ -67,11 +70,17 @@ def labelled(frame: pd.DataFrame, runs: Mapping[int, RunStyle]) -> pd.DataFrame:
 
 def run_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     """Colour by run."""
-    return alt.Color(
-        "label:N",
-        scale=alt.Scale(domain=[s.label for s in runs.values()], range=[s.colour for s in runs.values()]),
-        legend=_run_legend(),
-    )
+    return alt.Color("label:N", scale=_colours(runs), legend=_run_legend())
+
+
+def _colours(runs: Mapping[int, RunStyle]) -> alt.Scale:
+    return alt.Scale(domain=[s.label for s in runs.values()], range=[s.colour for s in runs.values()])
+
+
+def marked_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
+    """Colour by run in a figure whose markers, and not dashes, tell two runs of one colour apart: see `run_shape`."""
+    legend = alt.Legend(title=None, orient="top", labelLimit=100, symbolSize=80, symbolOpacity=1)
+    return alt.Color("label:N", scale=_colours(runs), legend=legend)
 
 
 def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
@@ -81,7 +90,7 @@ def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
 
 
 def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
-    """Marker by run; the legend shows the colours."""
+    """Marker by run; the legend is that of the colours, with the markers where the figure has no other shapes."""
     scale = alt.Scale(domain=[s.label for s in runs.values()], range=[s.shape for s in runs.values()])
     return alt.Shape("label:N", scale=scale, legend=None)
 
@@ -115,6 +124,15 @@ def finished(chart: Figure | alt.FacetChart, title: str, height: int, *, columns
         .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14, columns=columns)
     )
     return whole
+
+
+def tall(height: int, runs: int, columns: int) -> int:
+    """The height of a figure that keeps its room below a legend of so many runs in so many columns.
+
+    >>> tall(300, 3, columns=3), tall(300, 10, columns=3)
+    (300, 366)
+    """
+    return height + _LEGEND_ROW * max(0, math.ceil(runs / columns) - 1)
 
 
 def log_axis(exponents: Iterable[int], title: str | list[str], base: int = 10) -> alt.Axis:

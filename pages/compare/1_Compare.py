@@ -40,7 +40,6 @@ and Student's 95 % interval over the seeds. Below, the same layers subtracted: a
 the one it is compared with, at 0 equal, and a flat line means that both decay alike. And one layer's magnitudes in
 every run: the distance in decades says how far, on the whole, its values have to be moved to become the other's.
 """
-HEIGHT = 270
 
 MAPS = ("test", "test_map"), ("best val.", "val_map")
 """Columns of runs on pictures with several labels."""
@@ -130,10 +129,17 @@ def settings(view: View) -> pd.DataFrame:
 def overlaid(view: View, profile: pd.DataFrame) -> tuple[Drawn, Drawn]:
     """Every layer of every group, and their accuracy."""
     title = f"{view.kind.value.capitalize()} against depth"
-    decay = gradient_decay(profile, view.looks, kind=view.kind, relative=view.is_relative, height=HEIGHT, title=title)
+    decay = gradient_decay(
+        profile,
+        view.looks,
+        kind=view.kind,
+        relative=view.is_relative,
+        height=view.height,
+        title=title,
+    )
     names = tuple(of_quantity("accuracy", source.metric_names(store, view.runs)))
     curves = pooled_curves(source.metrics(store, view.runs, names, 200), view.groups)
-    return decay, learning_curve(smoothed(curves, 0.0), view.looks, what="accuracy", height=HEIGHT)
+    return decay, learning_curve(smoothed(curves, 0.0), view.looks, what="accuracy", height=view.height)
 
 
 def subtracted(view: View, profile: pd.DataFrame, reference: int) -> Drawn:
@@ -145,7 +151,7 @@ def subtracted(view: View, profile: pd.DataFrame, reference: int) -> Drawn:
         view.looks[reference].label,
         kind=view.kind.value,
         relative=view.is_relative,
-        height=HEIGHT,
+        height=view.height,
     )
 
 
@@ -230,7 +236,12 @@ def apart(view: View, profile: pd.DataFrame) -> tuple[list[Drawn], pd.DataFrame]
     with right:
         name = choose_layer(view)
         beside = layers_beside(view, name) if name else Beside(counts={}, names={})
-        magnitudes = histogram_lines(beside.counts, view.looks, what=f"{view.kind.value} of {name}", height=HEIGHT)
+        magnitudes = histogram_lines(
+            beside.counts,
+            view.looks,
+            what=f"{view.kind.value} of {name}",
+            height=view.height,
+        )
         if name:
             show.chart(magnitudes, "same_layer", f"magnitudes of {name} in {len(view.looks)} runs")
     far = distances(view, beside, reference)

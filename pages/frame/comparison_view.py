@@ -9,7 +9,7 @@ from gradscope.analysis.comparison import Align
 from gradscope.analysis.pooling import members, name_of_group
 from gradscope.analysis.robustness import same_settings
 from gradscope.analysis.wording import count
-from gradscope.figures.style import RunStyle
+from gradscope.figures.style import RunStyle, tall
 from gradscope.records import Kind, Run
 from gradscope.store import Store
 from pages.frame import address, choice, kinds, source
@@ -29,6 +29,11 @@ class View:
     kind: Kind
     align: Align
     step: int | None
+
+    @property
+    def height(self) -> int:
+        """Of a figure over half the page, in pixels."""
+        return tall(270, len(self.looks), columns=3)
 
     @property
     def is_relative(self) -> bool:

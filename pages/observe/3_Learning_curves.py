@@ -11,7 +11,7 @@ from gradscope.analysis.life import seconds_taken
 from gradscope.analysis.quantities import of_quantity, quantities, quantity_and_split
 from gradscope.analysis.wording import UNKNOWN, count, duration, percent, plain, scored, significant
 from gradscope.figures.learning import learning_curve
-from gradscope.figures.style import RunStyle
+from gradscope.figures.style import RunStyle, tall
 from gradscope.records import SCORE_SUFFIX, Run
 from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
@@ -161,7 +161,7 @@ def draw(runs: list[Run]) -> None:
     curves = smoothed(metrics, weight)
     for column, what in zip(st.columns(2), large, strict=True):
         with column:
-            figure = learning_curve(curves, looks, what=what, against=x_axis, height=350)
+            figure = learning_curve(curves, looks, what=what, against=x_axis, height=tall(350, len(looks), columns=3))
             show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
     table(metrics, runs, looks)
     broken = [f"{plain(looks[r.id].label)} at step {count(r.nonfinite.step)}" for r in runs if r.nonfinite]
