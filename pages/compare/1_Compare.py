@@ -41,8 +41,8 @@ the one it is compared with, at 0 equal, and a flat line means that both decay a
 every run: the distance in decades says how far, on the whole, its values have to be moved to become the other's.
 """
 
+# columns of runs on pictures with several labels
 MAPS = ("test", "test_map"), ("best val.", "val_map")
-"""Columns of runs on pictures with several labels."""
 
 
 def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:

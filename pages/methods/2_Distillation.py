@@ -19,8 +19,8 @@ from gradscope.store import read
 from pages.frame import address, choice, show, source, tasks
 
 KIND = "agreement"
+# of what a run is judged by: its name, the quantity and its curves
 CURVES = {"accuracy": ("Accuracy", "accuracy", ("train_accuracy", "val_accuracy")), "map": ("mAP", "mAP", ("val_map",))}
-"""Of what a run is judged by: its name, the quantity and its curves."""
 HOW = """
 Each panel is a student; each line a term of its loss, over the layers from input to output: its **share** of the
 layer's gradient. The shares of a layer add up to 100 %; below 0 the term pulls against the others there. Where the
