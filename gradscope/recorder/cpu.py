@@ -83,6 +83,11 @@ def measure(tensors: Sequence[Tensor]) -> Counted:
     return Counted(plan, sizes, sums, counts)
 
 
+def beyond(tensor: Tensor, low: float, high: float) -> int:
+    """How many elements of a contiguous float32 or float64 tensor in CPU memory lie below `low` or above `high`."""
+    return kernel.beyond(tensor.data_ptr(), tensor.numel(), tensor.dtype == torch.float64, low, high)
+
+
 def encode(rows: Rows) -> list[bytes]:
     """The histograms of T rows as `gradscope.histogram.encode` writes them, without holding up other Python threads."""
     counts = np.ascontiguousarray(rows[:, COUNTS:], dtype=np.int64)

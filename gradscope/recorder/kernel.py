@@ -254,6 +254,23 @@ def work(job: Any) -> None:
         _hand_in(head[4] + 8 * row * counts.size, counts, desk)
 
 
+@compiled
+def _count_beyond(x: Any, low: float, high: float) -> int:
+    least, most = x.dtype.type(low), x.dtype.type(high)
+    count = 0
+    for i in range(x.size):
+        count += (x[i] < least) | (x[i] > most)
+    return count
+
+
+@compiled
+def beyond(address: int, n: int, double: bool, low: float, high: float) -> int:
+    """How many of n float32 or float64 at an address lie below `low` or above `high`."""
+    if double:
+        return _count_beyond(carray(at(address, types.float64), n), low, high)
+    return _count_beyond(carray(at(address, types.float32), n), low, high)
+
+
 @_encoder
 def encode(counts: Any, out: Any, ends: Any) -> int:
     """`gradscope.histogram.encode` of each row of counts, one behind the other in `out`."""

@@ -106,6 +106,16 @@ def measure(tensors: Sequence[Tensor], sharing: Sharing = ()) -> Measured:
     return Measured(source, implied)
 
 
+def share_beyond(tensor: Tensor, low: float, high: float) -> Tensor | float:
+    """Share in 0..1 of the elements below `low` or above `high`, 0-dim where the device counts."""
+    n = max(tensor.numel(), 1)
+    kernel = compiled() if tensor.is_cpu else None
+    if kernel is not None and _is_plain(tensor, kernel.TYPES):
+        return float(kernel.beyond(tensor, low, high)) / n
+    outside: Tensor = (tensor < low).logical_or_(tensor > high)
+    return outside.count_nonzero().double() / n
+
+
 def thinned(tensor: Tensor) -> Tensor:
     """Every k-th element of a large tensor as a flat one; a smaller tensor as it is.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gradscope.recorder.groups import Group, groups_of
 from gradscope.recorder.hooks import Hook, Hooks
 from gradscope.recorder.layers import Watched
-from gradscope.recorder.measure import Measured, Transfer, measure, thinned
+from gradscope.recorder.measure import Measured, Transfer, measure, share_beyond, thinned
 from gradscope.recorder.sharded import part
 from gradscope.recorder.timer import Timer
 from gradscope.records import Kind
@@ -35,8 +35,8 @@ class Seen:
 
     outputs: Mapping[Kind, list[Noted]] = field(default_factory=lambda: {Kind.ACTIVATION: [], Kind.SIGNAL: []})
     """One for each call."""
-    saturated: list[Tensor] = field(default_factory=list)
-    """Share of saturated outputs of each call, 0-dim."""
+    saturated: list[Tensor | float] = field(default_factory=list)
+    """Share of saturated outputs of each call, 0-dim where a device counted."""
     alive: Tensor | None = None
     """Per unit: whether any output was not zero."""
 
@@ -45,11 +45,11 @@ class Shares:
     """What the activation that follows a layer does to its outputs, perhaps still on its way from a device."""
 
     def __init__(self, seen: Seen) -> None:
-        self._saturated: Sequence[Tensor | Transfer] = seen.saturated
+        self._saturated: Sequence[Tensor | Transfer | float] = seen.saturated
         self._alive: Tensor | None = seen.alive
         self._dead: Transfer | None = None
-        if any(t.is_cuda for t in seen.saturated):
-            self._saturated = [Transfer(t) for t in seen.saturated]
+        if any(isinstance(t, Tensor) and t.is_cuda for t in seen.saturated):
+            self._saturated = [Transfer(t) if isinstance(t, Tensor) else t for t in seen.saturated]
         if seen.alive is not None and seen.alive.is_cuda:
             self._alive, self._dead = None, Transfer((~seen.alive).double().mean())
 
@@ -140,8 +140,7 @@ class Passes:
             if kind in _EDGES:
                 low, high = _EDGES[kind]
                 some = thinned(part(tensor.detach())[0])
-                beyond = (some < low).logical_or_(some > high)
-                seen.saturated.append(beyond.count_nonzero().double() / max(some.numel(), 1))
+                seen.saturated.append(share_beyond(some, low, high))
             else:
                 alive = _alive(tensor.detach(), layer.module)
                 seen.alive = alive if seen.alive is None or seen.alive.shape != alive.shape else seen.alive | alive
