@@ -44,6 +44,15 @@ class Preset:
     paper: str | None = None
     """The paper whose experiment it is."""
 
+    @property
+    def family(self) -> str:
+        """Under which heading the launch page has it."""
+        return _FAMILIES.get(self.name.partition("-")[0], "Basics")
+
+
+_FAMILIES = {"kd": "Distillation", "elastic": "Elastic networks", "paper": "Pseudo-normalisation, from the paper"}
+"""By the first word of a preset's name."""
+
 
 def _preset(name: str, shows: str, config: RunConfig, paper: str | None = None) -> Preset:
     return Preset(name=name, shows=shows, config=config.model_copy(update={"preset": name}), paper=paper)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradscope.config import BatchNorm, RunConfig
+from gradscope.config import BatchNorm, Elastic, RunConfig
 from gradscope.data.sizes import DataShape, data_shape, steps_per_epoch
 from gradscope.models.sizes import n_parameters
+from gradscope.models.sizes_exits import head_parameters
 from gradscope.records import Run
 
 _BYTES = 4
@@ -18,6 +19,7 @@ class Estimate:
 
     data: DataShape | None
     n_parameters: int | None
+    """With the heads of an elastic network; None where only PyTorch knows how many those are."""
     steps: int | None
     seconds: float | None
     """From the speed of an earlier run of the same kind of network on the same data, scaled by the parameters."""
@@ -37,11 +39,15 @@ def estimate(config: RunConfig, earlier: Sequence[Run] = ()) -> Estimate:
         return Estimate(data=None, n_parameters=None, steps=None, seconds=None, bytes=None)
     batch_norm = any(isinstance(m, BatchNorm) for m in config.methods)
     n = n_parameters(config.model, data.shape, data.n_classes, batch_norm)
+    heads = [head_parameters(m, config.model, data.n_classes) for m in config.methods if isinstance(m, Elastic)]
+    known = sum(head or 0 for head in heads) + n
     steps = config.train.epochs * steps_per_epoch(data.n_train, config.train.batch_size)
     channels, height, width = data.shape
-    n_bytes = _BYTES * n * _COPIES.get(config.optimizer.name, 3) + data.n_train * channels * height * width
-    seconds = _seconds(config, n, data.n_train * config.train.epochs, earlier)
-    return Estimate(data=data, n_parameters=n, steps=steps, seconds=seconds, bytes=n_bytes)
+    n_bytes = _BYTES * known * _COPIES.get(config.optimizer.name, 3) + data.n_train * channels * height * width
+    seconds = _seconds(config, known, data.n_train * config.train.epochs, earlier)
+    return Estimate(
+        data=data, n_parameters=None if None in heads else known, steps=steps, seconds=seconds, bytes=n_bytes
+    )
 
 
 def _seconds(config: RunConfig, n: int, n_images: int, earlier: Sequence[Run]) -> float | None:

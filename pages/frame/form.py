@@ -1,4 +1,6 @@
-"""A form made from the settings classes: a new setting appears on the page without a line here."""
+"""A form made import re
+from the settings classes: a new setting appears on the page without a line here.
+"""
 
 import types
 from collections.abc import Callable
@@ -27,6 +29,15 @@ TITLES = {
 }
 
 Assignments = dict[str, Any]  # Any: whatever a setting may be
+
+
+def first_sentence(text: str) -> str:
+    """Of a docstring; the full stop of `et al.` does not end one.
+
+    >>> first_sentence("A network (He et al. 2016), of blocks. More.")
+    'A network (He et al. 2016), of blocks.'
+    """
+    return re.split(r"(?<!al)[.]\s", f"{text} ")[0].strip().rstrip(".") + "."
 
 
 class Form:
@@ -81,7 +92,7 @@ class Form:
         names, now = list(CHOICES[section]()), getattr(self._base, section).name
         key = f"{self._prefix}.{section}"
         name = st.selectbox(section, names, index=names.index(now), key=key, label_visibility="collapsed")
-        st.caption((CHOICES[section]()[name].__doc__ or "").split(". ")[0].rstrip(".") + ".")
+        st.caption(first_sentence(CHOICES[section]()[name].__doc__ or ""))
         self.values[f"{section}.name"] = name
 
     def _class(self, section: str) -> type[Settings]:

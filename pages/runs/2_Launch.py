@@ -24,37 +24,44 @@ MOST_RUNS = 64
 Named = tuple[str, RunConfig]
 
 
-def cards(earlier: list[Run]) -> str:
-    """The presets; the chosen one is in the address."""
+def chosen_preset(earlier: list[Run]) -> str:
+    """The presets of one family at a time, and what the chosen one shows; it is in the address."""
     names = list(PRESETS)
     if st.session_state.get("preset") not in names:
         named = st.query_params.get("preset")
         st.session_state["preset"] = named if named in names else names[0]
     chosen = str(st.session_state["preset"])
-    card_rows([name for name in names if PRESETS[name].paper is None], earlier)
-    for paper in dict.fromkeys(known.paper for known in PRESETS.values() if known.paper):
-        own = [name for name in names if PRESETS[name].paper == paper]
-        with st.expander(f"From a paper: {paper}", icon=":material/article:", expanded=chosen in own):
-            card_rows(own, earlier)
+    families = list(dict.fromkeys(preset.family for preset in PRESETS.values()))
+    st.session_state.setdefault("family", PRESETS[chosen].family)
+    family = st.segmented_control(
+        "Presets", families, key="family", required=True, label_visibility="collapsed", width="stretch"
+    )
+    with st.container(horizontal=True, gap="xsmall"):
+        for name in names:
+            if PRESETS[name].family == family:
+                button(name, is_chosen=name == chosen)
+    st.caption(f"**{chosen}**: {about(chosen, earlier)}")
     return chosen
 
 
-def card_rows(names: list[str], earlier: list[Run]) -> None:
-    """Five presets a row."""
-    for first in range(0, len(names), 5):
-        for column, name in zip(st.columns(5), names[first : first + 5], strict=False):
-            with column, st.container(border=True, height=186, gap="xxsmall"):
-                st.button(
-                    name,
-                    key=f"preset_{name}",
-                    type="primary" if name == st.session_state["preset"] else "secondary",
-                    width="stretch",
-                    on_click=choose,
-                    args=(name,),
-                )
-                cost = estimate(PRESETS[name].config, earlier)
-                time = f" About {duration(cost.seconds)} here." if cost.seconds else ""
-                st.caption(PRESETS[name].shows + time)
+def button(name: str, *, is_chosen: bool) -> None:
+    """Of a preset, with what it shows when the mouse rests on it."""
+    st.button(
+        name,
+        key=f"preset_{name}",
+        type="primary" if is_chosen else "secondary",
+        help=PRESETS[name].shows,
+        on_click=choose,
+        args=(name,),
+    )
+
+
+def about(name: str, earlier: list[Run]) -> str:
+    """What a preset shows, of which paper it is, and how long it takes where that is known."""
+    preset, cost = PRESETS[name], estimate(PRESETS[name].config, earlier)
+    paper = f" From {preset.paper}." if preset.paper else ""
+    time = f" About {duration(cost.seconds)} here." if cost.seconds else ""
+    return preset.shows + paper + time
 
 
 def choose(name: str) -> None:
@@ -165,7 +172,7 @@ show.header("Launch", __doc__)
 if st.session_state.pop("started", False):
     show.go(show.RUNS)
 earlier_runs = read.runs(store)
-chosen = cards(earlier_runs)
+chosen = chosen_preset(earlier_runs)
 base_config = PRESETS[chosen].config
 form_place, plan_place = st.columns([3, 1], gap="large")
 form = Form(base_config, chosen)

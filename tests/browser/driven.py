@@ -52,14 +52,14 @@ NewPage = Callable[..., Page]
 Found = TypeVar("Found")
 
 
-def until(condition: Callable[[], Found], what: str) -> Found:
+def until(condition: Callable[[], Found], what: str, patience: float = PATIENCE_SECONDS) -> Found:
     """Ask again and again until the answer is true; returns it."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if answer := condition():
             return answer
         time.sleep(0.1)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s in vain: {what}")
+    raise AssertionError(f"waited {patience:.0f} s in vain: {what}")
 
 
 class Dashboard:

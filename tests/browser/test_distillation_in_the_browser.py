@@ -1,8 +1,5 @@
 """A student is launched with its teacher in one go: it waits, starts, finishes, and its page shows what it learnt."""
 
-import time
-from collections.abc import Callable
-
 import pytest
 from driven import PATIENCE_SECONDS, Dashboard, alright, at, fill, go, row, rows, until
 from playwright.sync_api import Page, expect
@@ -15,12 +12,8 @@ pytestmark = pytest.mark.browser
 TEACHER, STUDENT = "1 kd-hinton, teacher", "2 kd-hinton"
 
 
-def in_time(condition: Callable[[], bool], what: str) -> None:
-    """Two trainings after each other take longer than one answer of a page."""
-    end = time.monotonic() + 6 * PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.5)
+TRAININGS = 6 * PATIENCE_SECONDS
+"""Two trainings after each other take longer than one answer of a page."""
 
 
 @pytest.mark.timeout(900)
@@ -39,8 +32,8 @@ def test_a_student_waits_for_the_teacher_that_was_launched_with_it(
     until(lambda: row(page, STUDENT).get("time left") == "waits for 1", f"the student waits: {rows(page)}")
     assert read.run(store, 2).waits_for == 1
     assert read.run(store, 2).status is Status.QUEUED
-    in_time(lambda: read.run(store, 1).status.is_final, "the teacher ends")
-    in_time(lambda: read.run(store, 2).status.is_final, "the student ends")
+    until(lambda: read.run(store, 1).status.is_final, "the teacher ends", TRAININGS)
+    until(lambda: read.run(store, 2).status.is_final, "the student ends", TRAININGS)
     for name in (TEACHER, STUDENT):
         until(lambda name=name: row(page, name).get("status", "").endswith(f" {Status.COMPLETED}"), f"{name} is done")
     runs = {run.id: run for run in read.runs(store)}

@@ -36,10 +36,7 @@ def start(page: Page, preset: str, **settings: object) -> None:
     page.get_by_role("button", name=preset, exact=True).click()
     expect(page.get_by_label("Name", exact=True)).to_have_value(preset)
     settled(page)
-    data = page.get_by_role("combobox", name="data", exact=True)
-    data.scroll_into_view_if_needed()  # an open list closes when the page is scrolled below it
-    page.wait_for_timeout(500)
-    data.click()
+    page.get_by_role("combobox", name="data", exact=True).click()
     page.get_by_role("option", name="digits", exact=True).click()
     for label, value in settings.items():
         fill(page, label, value)

@@ -11,6 +11,7 @@ from torch import nn
 from gradscope.config import (
     Activation,
     BatchNorm,
+    Elastic,
     InceptionBn,
     Mlp,
     MobileNet,
@@ -25,6 +26,7 @@ from gradscope.models.activations import ACTIVATIONS, find_activations, make_act
 from gradscope.models.blocks import NormSlot
 from gradscope.models.resnet import PadShortcut
 from gradscope.models.sizes import Shape, n_macs, n_parameters
+from gradscope.models.sizes_exits import head_parameters
 
 DIGITS, GREY, COLOUR, RADAR = (1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 11, 61)
 MODELS: list[Settings] = [
@@ -194,3 +196,27 @@ def test_an_estimate_leaves_the_model_settings_and_the_random_state_alone() -> N
     assert estimate(Mlp(depth=3, width=4), DIGITS, 2).n_parameters == 64 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2
     assert estimate(Mlp(depth=3, width=4), DIGITS, 2).macs == 64 * 4 + 4 * 4 + 4 * 2
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("settings", "exits"),
+    [
+        (Resnet(depth=14, width=4), Elastic()),
+        (Resnet(depth=20, width=4), Elastic(every=2)),
+        (MobileNet(width=0.25), Elastic()),
+        (Torchvision(architecture="resnet18"), Elastic()),
+        (Torchvision(architecture="resnet50"), Elastic()),
+        (Torchvision(architecture="resnet50"), Elastic(exits="five")),
+        (Torchvision(architecture="densenet121"), Elastic()),
+        (Torchvision(architecture="vgg16_bn"), Elastic()),
+    ],
+    ids=repr,
+)
+def test_the_heads_of_an_elastic_network_are_counted_without_torch(settings: Settings, exits: Elastic) -> None:
+    whole = estimate(settings, COLOUR, 7, methods=(exits,)).n_parameters
+    assert head_parameters(exits, settings, 7) == whole - n_parameters(settings, COLOUR, 7)
+
+
+def test_heads_at_named_places_are_known_to_torch_alone() -> None:
+    assert head_parameters(Elastic(exits="stages.0"), Resnet(depth=14), 7) is None
+    assert head_parameters(Elastic(), Mlp(), 7) is None
