@@ -2,6 +2,7 @@
 from the settings classes: a new setting appears on the page without a line here.
 """
 
+import re
 import types
 from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
