@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import measured_exits
 import numpy as np
 import pytest
 from stores import STORIES, add
@@ -11,40 +12,20 @@ from streamlit.testing.v1 import AppTest
 from gradscope import jobs
 from gradscope.config import Exits, parse_config
 from gradscope.exit_answers import ExitAnswers
-from gradscope.measured import ExitPoint, ExitSweep
 from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Status, TermCosine, TermGradient
 from gradscope.store import Store, read_tasks, write, write_exits, write_tasks
 
 TITLE = "Elastic exits"
 NAMES = ("backbone.conv", "backbone.blocks.0", "backbone.output.1", "heads.0.3")
-POINT = ExitPoint(
-    exit=1,
-    point="blocks.0",
-    images=20,
-    step=9,
-    fingerprint="f",
-    accuracy=0.6,
-    loss=1.2,
-    calibration_error=0.1,
-    macs=1000,
-    macs_asking=1000,
-    parameters=50,
-    milliseconds=0.1,
-    batch_size=5,
-    device="cpu",
+POINT = replace(
+    measured_exits.POINT,
+    **{"images": 20, "step": 9, "fingerprint": "f", "accuracy": 0.6, "loss": 1.2, "macs": 1000, "macs_asking": 1000},
+    **{"parameters": 50, "milliseconds": 0.1},
 )
-SWEEP = ExitSweep(
-    rule="confidence",
-    threshold=0.8,
-    images=20,
-    step=9,
-    fingerprint="f",
-    accuracy=0.8,
-    macs=1500.0,
-    milliseconds=0.2,
-    left=(10, 10),
-    batch_size=5,
-    device="cpu",
+SWEEP = replace(
+    measured_exits.SWEEP,
+    **{"threshold": 0.8, "images": 20, "step": 9, "fingerprint": "f", "accuracy": 0.8, "macs": 1500.0},
+    **{"milliseconds": 0.2, "left": (10, 10)},
 )
 
 

@@ -1,8 +1,10 @@
 """An elastic reproduction exit by exit: published figures beside ours, on the page and in the report."""
 
-import pytest
+from dataclasses import replace
 
-from gradscope.measured import ExitPoint
+import pytest
+from measured_exits import POINT
+
 from gradscope.records import Batch, Kind, Layer, LayerStats, Metric, Results, Status
 from gradscope.reproduce.exits import exit_by_exit, exits_table
 from gradscope.reproduce.group import Group, find_group
@@ -52,22 +54,7 @@ def test_each_exit_has_its_mean_over_the_seeds_beside_the_published_one(store: S
 def test_what_an_exit_costs_stands_beside_it_once_it_was_measured(store: Store) -> None:
     run = ended(store, "resnet20-elastic", 0, [0.3, 0.5])
     assert list(exits_table(store, group_of(store, "resnet20-elastic"))) == ["experiment", "exit", "ours"]
-    point = ExitPoint(
-        exit=1,
-        point="stages.0.0",
-        images=10,
-        step=4,
-        fingerprint="f",
-        accuracy=0.3,
-        loss=1.0,
-        calibration_error=0.1,
-        macs=9_500_000,
-        macs_asking=9_500_000,
-        parameters=5_000,
-        milliseconds=1.0,
-        batch_size=10,
-        device="cpu",
-    )
+    point = replace(POINT, point="stages.0.0", accuracy=0.3, macs=9_500_000, macs_asking=9_500_000, parameters=5_000)
     write_exits.exits(store, run, [point])
     table = exits_table(store, group_of(store, "resnet20-elastic"))
     assert table["MACs"].tolist() == ["9.50 M", "—"]

@@ -3,41 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from measured_exits import POINT, SWEEP
 
 from gradscope.errors import RunNotFound
-from gradscope.measured import ExitPoint, ExitSweep
 from gradscope.store import read, read_exits, write_exits
 
-FIRST = ExitPoint(
-    exit=1,
-    point="blocks.0",
-    images=10,
-    step=7,
-    fingerprint="a",
-    accuracy=0.5,
-    loss=1.5,
-    calibration_error=0.1,
-    macs=100,
-    macs_asking=100,
-    parameters=30,
-    milliseconds=0.2,
-    batch_size=5,
-    device="cpu",
-)
+FIRST = POINT
 LAST = replace(FIRST, exit=2, point=None, accuracy=0.8, macs=200, macs_asking=210)
-SWEEP = ExitSweep(
-    rule="confidence",
-    threshold=0.5,
-    images=10,
-    step=7,
-    fingerprint="a",
-    accuracy=0.7,
-    macs=150.5,
-    milliseconds=0.3,
-    left=(6, 4),
-    batch_size=5,
-    device="cpu",
-)
 
 
 def test_exits_come_back_in_their_order_and_the_revision_goes_up(store, new_run):
