@@ -106,7 +106,8 @@ def _y(everything: pd.DataFrame, past: pd.DataFrame) -> alt.Y:
     """Steps, and the word now beside the band above them."""
     first, last, top = float(past["at"].min()), float(past["at"].max()), float(everything["until"].max())
     middle = float(everything["at"].max() + top) / 2
-    texts = {middle: "now", first: f"{int(first):,}", (first + last) / 2: f"{int((first + last) / 2):,}"}
+    halfway = float((first + last) // 2)
+    texts = {middle: "now", first: f"{int(first):,}", halfway: f"{int(halfway):,}"}
     expression = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in texts.items())
     axis = alt.Axis(title="step", values=list(texts), labelExpr=f"{expression} : ''", grid=False)
     return alt.Y("at:Q", axis=axis, scale=alt.Scale(domain=[first, top], nice=False, zero=False))

@@ -164,7 +164,8 @@ def live_badge(runs: Sequence[Run]) -> None:
     waiting = [r for r in runs if not r.status.is_final and not r.status.is_alive]
     if going:
         step = max(r.progress.last_step for r in going)
-        st.badge(f"live, step {count(step)}", icon=":material/sensors:", color="green")
+        where = "before its first step" if step < 0 else f"step {count(step)}"
+        st.badge(f"live, {where}", icon=":material/sensors:", color="green")
     elif waiting:
         st.badge("waiting to start", icon=":material/hourglass_empty:", color="orange")
 

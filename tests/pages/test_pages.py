@@ -5,7 +5,7 @@ import pytest
 from stores import STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
-from gradscope.records import Batch, Metric, Pace, Progress, SkippedStep, Status
+from gradscope.records import Batch, Metric, Pace, Progress, Provenance, SkippedStep, Status
 from gradscope.store import Store, read, write
 
 Page = Callable[..., AppTest]
@@ -148,6 +148,12 @@ def test_how_far_a_run_is_has_a_column_until_all_have_ended(store: Store, page: 
     assert "left" not in page("Runs").dataframe[0].proto.column_order
     add(store, BY_NAME["live"], FEW)
     assert {"done", "left"} <= set(page("Runs").dataframe[0].proto.column_order)
+
+
+def test_a_run_that_has_only_begun_is_at_no_step_yet(store: Store, page: Page) -> None:
+    run_id = add(store, BY_NAME["waiting"])
+    write.start(store, run_id, provenance=Provenance(), total_steps=10)
+    assert any("live, before its first step" in badge.value for badge in page("Gradient decay").markdown)
 
 
 def test_the_newest_run_stands_first(store: Store, page: Page) -> None:
