@@ -1,7 +1,7 @@
 """How good the diagnosis is: labelled small trainings, one planted fault each, and as many healthy ones of many kinds.
 
-Every run is a real training, watched by the real recorder into a real store, and read back. Thresholds were chosen on
-the runs of even numbers; the report is of the odd ones. AutoTrainer's published rules look at the same runs. With
+Every run is a real training, watched by the real recorder into a real store, and read back. Runs of even numbers are
+for choosing thresholds; the report is of the odd ones. AutoTrainer's published rules look at the same runs. With
 --cure the faulty runs of the report are then cured as `gradscope cure` does it. With --keep the records of all
 trainings are kept in a folder, and read from there the next time.
 """

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from benchmarks.labelled import autotrainer
 from benchmarks.labelled.cases import Case
-from benchmarks.labelled.truth import TRUTHS, label
+from benchmarks.labelled.truth import TRUTHS, label, overfits
 from gradscope.analysis.findings import Finding, Severity, Tables, Thresholds, diagnose
 
 
@@ -18,6 +18,8 @@ class Outcome:
     tables: Tables
     seconds: float
     """Of processor time, for the training and its recording."""
+    true: frozenset[str] = frozenset()
+    """Findings that are true of the network at its start or its end, whatever was planted: see facts."""
 
     @cached_property
     def label(self) -> str:
@@ -91,7 +93,7 @@ class Score:
     """Runs with a fault of which this is expected, of which it, or another expected one, is told."""
     expected: int
     right: int
-    """Runs of which it is told, and may be."""
+    """Runs of which it is told, and may be: a planted fault, what comes of it, or what was measured beside it."""
     told: int
 
     @property
@@ -122,4 +124,5 @@ def _score(name: str, known: Sequence[Told]) -> Score:
 
 def _true_of(told: Told) -> frozenset[str]:
     truth = TRUTHS[told.outcome.case.fault]
-    return truth.expected | truth.also
+    beside = {"overfitting"} if overfits(told.outcome.tables) else frozenset()
+    return truth.expected | truth.also | told.outcome.true | beside

@@ -105,7 +105,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         store = open_store(Path(place) / "runs.db", create=True)
-        ids = {name: train(case, store) for name, case in CASES.items()}
+        ids = {name: train(case, store).run_id for name, case in CASES.items()}
         for name, draw in PICTURES.items():
             (folder / f"{name}.svg").write_text(as_svg(draw(store, ids)))
         store.close()

@@ -1,20 +1,23 @@
 """Trains a case as anybody would, watched by the real recorder, into a real store."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn import functional
 
+from benchmarks.labelled import facts
 from benchmarks.labelled.cases import Case, Plant
 from benchmarks.labelled.data import Task, task
 from benchmarks.labelled.networks import NETWORKS
 from gradscope.methods import build_methods
+from gradscope.methods.base import Method
 from gradscope.optimizers import build_optimizer
 from gradscope.recorder.layers import find_layers
 from gradscope.recorder.session import Session
-from gradscope.records import Results, Status
+from gradscope.records import Status
 from gradscope.schedules import learning_rate
 from gradscope.store import Store, write
 
@@ -22,68 +25,123 @@ EVERY = 6
 """Steps between records."""
 
 
-def train(case: Case, store: Store) -> int:
-    """Train to the end, or until the loss is not finite; the run's number in the store."""
-    config = case.config
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A training that has ended."""
+
+    run_id: int
+    """In the store."""
+    true: frozenset[str]
+    """Findings that are true of its network at the start or at the end, measured on all its pictures."""
+
+
+def train(case: Case, store: Store) -> Trained:
+    """Train to the end, or until the loss is not finite."""
     run_id = write.create_run(
         store,
         name=case.name,
         source="attached",
-        config=config.model_dump(mode="json"),
+        config=case.config.model_dump(mode="json"),
         status=Status.RUNNING,
         tags=[case.fault, case.half],
     )
     session = Session(store, run_id)
-    torch.manual_seed(config.train.seed)
-    data = planted_data(task(case.data), case.plant, config.train.seed)
-    methods = build_methods(config.methods)
-    model = NETWORKS[case.network](config.model, data.shape, data.n_classes)
+    torch.manual_seed(case.config.train.seed)
+    data = planted_data(task(case.data), case.plant, case.config.train.seed)
+    loop = _Loop(case, data, session)
+    true = _true_of(case, data, loop.model)
+    for epoch in range(case.config.train.epochs):
+        if not loop.epoch(epoch):
+            break
+    session.finish(Status.DIVERGED if loop.is_broken else Status.COMPLETED)
+    overflows = {"amp_overflow"} if loop.skipped >= facts.SKIPPED * loop.step > 0 else set()
+    return Trained(run_id=run_id, true=true | _true_of(case, data, loop.model) | overflows)
+
+
+def _network(case: Case, data: Task) -> tuple[nn.Module, list[Method]]:
+    """As the case asks for, with what its methods and its plant make of it."""
+    methods = build_methods(case.config.methods)
+    model = NETWORKS[case.network](case.config.model, data.shape, data.n_classes)
     for method in methods:
-        model = method.adapt(model, torch.Generator().manual_seed(config.train.seed))
+        model = method.adapt(model, torch.Generator().manual_seed(case.config.train.seed))
     plant_in(model, case.plant)
-    optimizer = build_optimizer(config.optimizer, model.parameters())
-    steps_per_epoch = -(-len(data.train[1]) // config.train.batch_size)
-    session.progress(total_steps=steps_per_epoch * config.train.epochs)
-    session.watch(model, optimizer, log="all", every=EVERY)
-    scaler = GradScaler(
-        "cpu", growth_interval=case.plant.growth_interval or 1, enabled=bool(case.plant.growth_interval)
-    )
-    step, correct = 0, 0
-    broken: int | None = None
-    for epoch in range(config.train.epochs):
-        correct = 0
-        for images, labels in _batches(data.train, config.train.batch_size, config.train.seed + epoch):
-            rate = learning_rate(config, step, steps_per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.float16, enabled=scaler.is_enabled()):
-                outputs = model(images)
-                terms = terms_of(case.plant, outputs, labels)
-                loss = torch.stack(list(terms.values())).sum()
-            session.log(
-                {"train_loss": loss.detach(), "learning_rate": rate}, step=step, epoch=(step + 1) / steps_per_epoch
-            )
-            broken = step if broken is None and not torch.isfinite(loss) else broken
-            if len(terms) > 1:
-                session.split_gradient(terms)
-            scaler.scale(loss).backward()
-            scaler.unscale_(optimizer)
-            for method in methods:
-                method.before_step(model)
-            scaler.step(optimizer)
-            scaler.update()
-            correct += int((outputs.detach().argmax(1) == labels).sum())
-            step += 1
-            if broken is not None and step > broken + EVERY:  # somebody has noticed
-                session.finish(Status.DIVERGED)
-                return run_id
-        val_loss, val_accuracy = _validate(model, case.plant, data.val)
-        values = {"train_accuracy": correct / len(data.train[1]), "val_loss": val_loss, "val_accuracy": val_accuracy}
-        session.log(values, step=step - 1, epoch=epoch + 1)
-    session.results(Results(val_accuracy=val_accuracy, val_loss=val_loss))
-    session.finish()
-    return run_id
+    return model, methods
+
+
+def _true_of(case: Case, data: Task, model: nn.Module) -> frozenset[str]:
+    """Measured on a copy, without the hooks of the recorder; the random numbers of the training stay what they are."""
+    with torch.random.fork_rng():
+        copy, _ = _network(case, data)
+    copy.load_state_dict(model.state_dict())
+    return facts.look(copy, data.train[0], lambda z: _sum(terms_of(case.plant, z, data.train[1]))).names
+
+
+def _sum(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
+class _Loop:
+    """The state of a training."""
+
+    def __init__(self, case: Case, data: Task, session: Session) -> None:
+        self.case, self.config, self.data, self.session = case, case.config, data, session
+        self.model, self.methods = _network(case, data)
+        self.optimizer = build_optimizer(self.config.optimizer, self.model.parameters())
+        self.steps_per_epoch = -(-len(data.train[1]) // self.config.train.batch_size)
+        session.progress(total_steps=self.steps_per_epoch * self.config.train.epochs)
+        session.watch(self.model, self.optimizer, log="all", every=EVERY)
+        growth = case.plant.growth_interval
+        self.scaler = GradScaler("cpu", growth_interval=growth or 1, enabled=bool(growth))
+        self.step, self.skipped = 0, 0
+        self.broken_at: int | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the loss has been other than finite for so long that somebody has noticed."""
+        return self.broken_at is not None and self.step > self.broken_at + EVERY
+
+    def epoch(self, epoch: int) -> bool:
+        """Train through all pictures once; False where it broke."""
+        seed, correct = self.config.train.seed + epoch, 0
+        for images, labels in _batches(self.data.train, self.config.train.batch_size, seed):
+            correct += self._step(images, labels)
+            if self.is_broken:
+                return False
+        val_loss, val_accuracy = _validate(self.model, self.case.plant, self.data.val)
+        accuracy = correct / len(self.data.train[1])
+        values = {"train_accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
+        self.session.log(values, step=self.step - 1, epoch=epoch + 1)
+        return True
+
+    def _step(self, images: Tensor, labels: Tensor) -> int:
+        """Of the optimiser; how many pictures were told right before it."""
+        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.float16, enabled=self.scaler.is_enabled()):
+            outputs = self.model(images)
+            terms = terms_of(self.case.plant, outputs, labels)
+            loss = _sum(terms)
+        values = {"train_loss": loss.detach(), "learning_rate": rate}
+        self.session.log(values, step=self.step, epoch=(self.step + 1) / self.steps_per_epoch)
+        if self.broken_at is None and not torch.isfinite(loss):
+            self.broken_at = self.step
+        if len(terms) > 1:
+            self.session.split_gradient(terms)
+        self._backward(loss)
+        self.step += 1
+        return int((outputs.detach().argmax(1) == labels).sum())
+
+    def _backward(self, loss: Tensor) -> None:
+        scale = self.scaler.get_scale()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        for method in self.methods:
+            method.before_step(self.model)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.skipped += self.scaler.get_scale() < scale
 
 
 @torch.no_grad()

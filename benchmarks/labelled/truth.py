@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmarks.labelled.cases import Case
 from benchmarks.labelled.data import task
 from gradscope.analysis.findings import Tables
@@ -76,6 +78,15 @@ def learned(case: Case, tables: Tables) -> bool:
         return False
     chance = task(case.data).chance
     return bool(known[-1] >= chance + WELL * (GOOD[case.data] - chance))
+
+
+def overfits(tables: Tables) -> bool:
+    """Whether the last validation loss is a quarter above the lowest and twice the training loss of the last epoch."""
+    val, train = tables.val_loss.finite, tables.loss
+    if not val.size or len(tables.val_loss) < 2:
+        return False
+    epoch = train.values[train.steps > tables.val_loss.steps[-2]]
+    return bool(val[-1] > 1.25 * val.min() > 0 and val[-1] > 2 * np.mean(epoch))
 
 
 def label(case: Case, tables: Tables) -> str:

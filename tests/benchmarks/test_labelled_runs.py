@@ -40,8 +40,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def trained(case: Case, store: Store) -> Outcome:
-    run = read.run(store, train(case, store))
-    return Outcome(case=case, tables=tables_of(store, run), seconds=0.0)
+    done = train(case, store)
+    return Outcome(case=case, tables=tables_of(store, read.run(store, done.run_id)), seconds=0.0, true=done.true)
 
 
 @pytest.mark.parametrize("fault", TRIED)
@@ -49,8 +49,22 @@ def test_a_planted_fault_is_told(store: Store, fault: str) -> None:
     case = replace(small(FAULTS[fault](np.random.default_rng(1), 1)), fault=fault)
     told = tell(trained(case, store))
     assert told.is_found, told.names
-    assert told.names <= TRUTHS[fault].expected | TRUTHS[fault].also
+    assert told.names <= TRUTHS[fault].expected | TRUTHS[fault].also | told.outcome.true
     assert told.first is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        *(("vanishing", "vanishing_gradient"), ("exploding", "exploding_signal"), ("dying_signal", "dying_signal")),
+        *(("dead_units", "dead_units"), ("saturated_units", "saturated_units"), ("overflowing", "amp_overflow")),
+    ],
+)
+def test_what_is_true_of_a_network_is_measured_beside_the_rules(store: Store, fault: str, name: str) -> None:
+    case = small(FAULTS[fault](np.random.default_rng(1), 1))
+    assert name in train(case, store).true
+    usual = small(healthy(np.random.default_rng(3), 3, ("mlp",))).changed({"train.epochs": 1})
+    assert train(usual, store).true == frozenset()
 
 
 def test_nothing_is_told_of_a_healthy_run(store: Store) -> None:
@@ -98,6 +112,8 @@ def test_recall_and_precision_count_what_may_be_told_and_what_must() -> None:
     found = {s.name: s for s in scores([tell(run) for run in runs])}
     assert [label(r.case, r.tables) for r in runs] == ["unclear", "faulty", "faulty", "healthy"]
     assert (found["vanishing_gradient"].right, found["vanishing_gradient"].told) == (0, 1)
+    beside = replace(runs[1], true=frozenset({"vanishing_gradient"}))
+    assert next(s for s in scores([tell(beside)]) if s.name == "vanishing_gradient").precision == 1.0
     assert (found["wrong_loss"].found, found["wrong_loss"].expected) == (0, 1)
     assert found["nonfinite"].recall == 0.0
 
