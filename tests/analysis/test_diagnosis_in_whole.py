@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import LAYERS, STEPS, decaying, healthy, never_learning, scaled
+from planted import LAYERS, STEPS, decaying, healthy, never_learning, scaled, with_curves
 
-from gradscope.analysis.findings import EXPLAINED_BY, Severity, Tables, diagnose, is_healthy, verdict
+from gradscope.analysis.findings import EXPLAINED_BY, Severity, Tables, diagnose, every_finding, is_healthy, verdict
 from gradscope.analysis.findings.remedies import ADVICE, REMEDIES, settings_of
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
@@ -23,6 +23,47 @@ def vanished(**settings: str) -> Tables:
 
 def test_the_cause_is_told_and_not_what_comes_of_it() -> None:
     assert [f.name for f in diagnose(vanished())] == ["vanishing_gradient"]
+
+
+def test_what_is_explained_itself_holds_nothing_back() -> None:
+    """Steps so large that the network saturates and stops; its loss swings, and that it stops is no excuse for that."""
+    growth = np.linspace(1, 40, len(STEPS))[:, None] * np.ones(LAYERS)
+    still = np.where(STEPS[:, None] > 40, 1e-6, 1.0) * growth
+    torn = scaled(scaled(healthy(), Kind.WEIGHT, growth), Kind.UPDATE, still)
+    swinging = with_curves(torn, train_loss=2.3 * (1.5 + np.sin(np.arange(200) / 6)))
+    assert {"large_update", "no_update", "oscillating_loss"} <= {f.name for f in every_finding(swinging)}
+    assert {f.name for f in diagnose(swinging)} == {"large_update", "oscillating_loss"}
+
+
+def test_what_vanishes_after_large_steps_is_theirs() -> None:
+    late = np.where(STEPS[:, None] > 20, decaying(0.2), 1.0)
+    vanishing = scaled(scaled(healthy(), Kind.SIGNAL, late), Kind.UPDATE, np.full(LAYERS, 300.0))
+    assert "vanishing_gradient" in {f.name for f in every_finding(vanishing)}
+    assert "vanishing_gradient" not in {f.name for f in diagnose(vanishing)}
+
+
+def test_no_finding_explains_itself_by_way_of_others() -> None:
+    def behind(name: str, seen: tuple[str, ...] = ()) -> None:
+        assert name not in seen, " <- ".join((*seen, name))
+        for cause in EXPLAINED_BY.get(name, frozenset()):
+            behind(cause, (*seen, name))
+
+    for name in EXPLAINED_BY:
+        behind(name)
+
+
+def test_overfitting_is_stopped_where_the_validation_loss_was_lowest() -> None:
+    tables = healthy()
+    values = np.array([2.0, 1.4, 1.0, 0.8, 1.0, 1.3, 1.6, 1.9, 2.2, 2.4])
+    config = with_overrides(PRESETS["relu"].config, {"train.epochs": 10})
+    rising = replace(
+        with_curves(tables, train_loss=2.3 * np.exp(-np.arange(200) / 20)),
+        config=config.model_dump(mode="json"),
+    )
+    val = replace(rising.val_loss, steps=np.arange(19, 200, 20), values=values)
+    (finding,) = diagnose(replace(rising, curves={**rising.curves, "val_loss": val}))
+    assert finding.remedies[0].title == "stop after 4 epochs, where the validation loss was lowest"
+    assert finding.remedies[0].settings == {"train.epochs": "4"}
 
 
 def test_the_verdict_is_the_worst_finding_and_how_many_more_there_are() -> None:

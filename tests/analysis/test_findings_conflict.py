@@ -62,6 +62,15 @@ def test_terms_that_balance_each_other_where_all_is_learned_are_as_they_should_b
     assert "gradient_conflict" in told(with_terms(never_learning(healthy()), -0.9, 0.8))
 
 
+def test_terms_that_come_to_rest_above_zero_balance_each_other_too() -> None:
+    softened = with_curves(healthy(), train_loss=0.5 + 2 * np.exp(-np.arange(200) / 8))
+    (pair,) = with_terms(softened, -0.6, 0.6).terms
+    at_rest = replace(pair, cosine=np.where(STEPS[:, None] > 60, pair.cosine, 0.5))
+    assert told(replace(softened, terms=(at_rest,))) == {}
+    before = replace(pair, cosine=np.where(STEPS[:, None] < 60, pair.cosine, 0.5))
+    assert "gradient_conflict" in told(replace(softened, terms=(before,))), "what was seen before the rest holds"
+
+
 def test_what_was_not_known_yet_is_not_told() -> None:
     tables = with_terms(healthy(), -0.62, 0.4)
     (pair,) = tables.terms

@@ -7,7 +7,9 @@ for finding in diagnose(tables):
 
 import warnings
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -61,6 +63,8 @@ _SPOILED_START = frozenset({"input_scale", "wrong_loss"})
 _NO_FLOW = frozenset({"vanishing_gradient", "dying_signal", "dead_units", "saturated_units", "no_gradient"})
 _TORN = frozenset({"exploding_gradient", "exploding_signal", "amplification", "large_update", "nonfinite"})
 
+_STUCK = _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "gradient_conflict"}
+
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "vanishing_gradient": _SPOILED_START | {"dying_signal", "dead_units"},
     "exploding_gradient": _SPOILED_START | {"amplification"},
@@ -69,19 +73,22 @@ EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "dead_units": _SPOILED_START | {"exploding_gradient", "amplification", "large_update"},
     "saturated_units": _SPOILED_START | {"amplification", "large_update"},
     "large_update": _SPOILED_START | {"exploding_gradient", "exploding_signal", "amplification"},
-    "no_update": _SPOILED_START | _NO_FLOW | _TORN | {"clipping"},
-    "slow_convergence": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update"},
+    "amp_overflow": _SPOILED_START | {"exploding_gradient", "exploding_signal", "large_update"},
+    "no_update": _STUCK,
+    "slow_convergence": _STUCK | {"no_update"},
     "oscillating_loss": _SPOILED_START | {"no_update", "clipping"},
-    "plateau": _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "no_update", "slow_convergence", "amp_overflow"},
+    "plateau": _STUCK | {"no_update", "slow_convergence", "amp_overflow"},
 }
-"""A finding that one of these explains is not told: what the user can mend is."""
+"""A finding that one of these explains is not told, as long as the cause itself is: what the user can mend is told."""
 
 EXPLAINED_BY_EARLIER: Mapping[str, frozenset[str]] = {
     "exploding_signal": frozenset({"large_update"}),
     "exploding_gradient": frozenset({"large_update"}),
+    "vanishing_gradient": frozenset({"large_update", "amplification"}),
+    "dead_units": frozenset({"dying_signal"}),
 }
-"""The same where the cause began before, or with it after the first step: steps too large make a network explode that
-began well."""
+"""The same where the cause began before, or with it after the first step: steps too large make a network explode, or
+saturate until its gradient vanishes, that began well."""
 
 
 def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
@@ -93,12 +100,12 @@ def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
     """
     found = every_finding(tables, limits)
     config = settings_of(tables.config)
-    told = [replace(f, remedies=remedies_for(f, config)) for f in _causes(found)]
+    told = [replace(f, remedies=remedies_for(f, config, tables.horizon)) for f in _causes(found)]
     return sorted(told, key=lambda f: (f.until is not None, -f.severity.rank, -f.confidence, f.since))
 
 
 def _causes(found: list[Finding]) -> list[Finding]:
-    """Those that nothing else explains."""
+    """Those that nothing else explains. A finding that is itself explained holds nothing back."""
     active = {f.name: f.since for f in found if f.severity is not Severity.NOTE and f.until is None}
     late = {
         f.name
@@ -106,8 +113,18 @@ def _causes(found: list[Finding]) -> list[Finding]:
         for cause in EXPLAINED_BY_EARLIER.get(f.name, ())
         if cause in active and (active[cause] < f.since or active[cause] == f.since > 0)
     }
-    causes = active.keys() - late
+    causes = _told(active.keys() - late)
     return [f for f in found if f.name not in late and not EXPLAINED_BY.get(f.name, frozenset()) & causes]
+
+
+def _told(names: AbstractSet[str]) -> frozenset[str]:
+    """Those of the names that no other one explains that is told itself; no chain of EXPLAINED_BY is a circle."""
+
+    @cache
+    def is_told(name: str) -> bool:
+        return not any(is_told(cause) for cause in EXPLAINED_BY.get(name, frozenset()) & names)
+
+    return frozenset(filter(is_told, names))
 
 
 def every_finding(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:

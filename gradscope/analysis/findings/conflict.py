@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
+from gradscope.analysis.findings.learning import at_rest
 from gradscope.analysis.findings.pairs import TermPair
 from gradscope.analysis.findings.spell import Spell, spell
 from gradscope.analysis.findings.tables import Flags, Tables
@@ -19,19 +20,21 @@ _FEWEST_LAYERS = 0.3
 def gradient_conflict(tables: Tables, limits: Thresholds) -> list[Finding]:
     """Two terms of the loss ask most of the layers that they share for opposite steps, while there is much to learn.
 
-    Where a training has come to rest the terms balance each other, which is as it should be: those steps do not count.
+    Where a training has come to rest the terms balance each other, which is as it should be: those steps say nothing,
+    and what was seen before them holds.
     """
     found = [_of_pair(tables, pair, limits) for pair in tables.terms if len(pair.steps)]
     return [finding for finding in found if finding is not None]
 
 
 def _of_pair(tables: Tables, pair: TermPair, limits: Thresholds) -> Finding | None:
-    torn = (pair.cosine <= limits.conflict_cosine) & (pair.balance >= limits.conflict_balance)
-    shared = np.isfinite(pair.cosine).sum(axis=1)
-    meant = converged(tables, pair.steps) | resting(tables, pair.steps)
-    over = (torn.sum(axis=1) >= np.maximum(_FEWEST_LAYERS * shared, 1)) & ~meant
-    held = spell(pair.steps, np.asarray(over), tables.horizon)
-    return None if held is None else _told(tables, pair, torn, held, limits)
+    meant = converged(tables, pair.steps) | resting(tables, pair.steps) | at_rest(tables, limits, pair.steps)
+    learning = pair.at(~meant)
+    torn = (learning.cosine <= limits.conflict_cosine) & (learning.balance >= limits.conflict_balance)
+    shared = np.isfinite(learning.cosine).sum(axis=1)
+    over = np.asarray(torn.sum(axis=1) >= np.maximum(_FEWEST_LAYERS * shared, 1))
+    held = spell(learning.steps, over, tables.horizon)
+    return None if held is None else _told(tables, learning, torn, held, limits)
 
 
 def _told(tables: Tables, pair: TermPair, torn: Flags, held: Spell, limits: Thresholds) -> Finding:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
-from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, smoothed, smoothed_with_error, start_level
+from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, planned_pieces, smoothed, start_level
 from gradscope.analysis.findings.spell import since
 from gradscope.analysis.findings.tables import Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
@@ -19,7 +19,7 @@ _NOISE = 0.5
 _FEWEST_SWINGS = 4
 
 _EARLY = 0.5
-"""Share of the training before which a plateau may yet be left, as deep networks leave it."""
+"""Share of the training before which a plateau may yet be left, as healthy deep networks leave it."""
 
 
 def plateau(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -40,7 +40,7 @@ def plateau(tables: Tables, limits: Thresholds) -> list[Finding]:
         f"{significant(start)} is that of a network that knows nothing."
     )
     margin = 1.3 + now / start - 1
-    severity = Severity.WARNING if tables.last_step < _EARLY * tables.horizon else Severity.CRITICAL
+    severity = Severity.NOTE if tables.last_step < _EARLY * tables.horizon else Severity.CRITICAL
     return [since(int(steps[0])).told("plateau", severity, text, margin=margin, page=Page.CURVES)]
 
 
@@ -68,9 +68,9 @@ def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
 
     A rise counts if it is more than a twentieth of that, and than half of what the noise of the batches makes.
     """
-    steps, level, error = smoothed_with_error(tables.loss)
+    steps, level, error = planned_pieces(tables)
     start = max(start_level(tables), float(np.median(level))) if level.size else 0.0
-    if level.size < BLOCKS // 2 or not start > 0 or not is_due(tables, limits):
+    if level.size < limits.told_after * BLOCKS or not start > 0:
         return []
     moves = np.diff(level)
     counts = moves > np.maximum(_RISE * start, _NOISE * np.hypot(error[1:], error[:-1]))
@@ -110,7 +110,8 @@ def overfitting(tables: Tables, limits: Thresholds) -> list[Finding]:
 
 def _has_risen(values: Numbers, now: float, train: float, start: float, limits: Thresholds) -> bool:
     """Whether the validation loss is far above its lowest, the training loss, and what is noise."""
-    lowest = float(values.min())
+    lowest, noise = float(values.min()), float(np.median(np.abs(np.diff(values))))
     lost = now - lowest > limits.overfitting_loss * start
-    rose = now / lowest - 1 >= limits.overfitting_rise and values.argmin() <= values.size - 3
+    share = limits.overfitting_rise * (0.5 if now - lowest > limits.overfitting_noise * noise else 1.0)
+    rose = now / lowest - 1 >= share and values.argmin() <= values.size - 3
     return bool(rose and lost and now >= limits.overfitting_gap * train)

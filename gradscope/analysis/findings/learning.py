@@ -14,23 +14,37 @@ FEWEST = 24
 BLOCKS = 24
 """Pieces into which the losses are cut; the median of each is free of the batches' noise."""
 
+_FEWEST_A_PIECE = 4
+
+_REST_WINDOW = 1 / 12
+"""Share of the training over which a loss that has come to rest falls no more."""
+_REST_FALL = 0.02
+"""By which share of the loss of a network that knows nothing it falls at most in that time."""
+
 
 def smoothed(loss: Curve) -> tuple[Numbers, Numbers]:
     """Steps and medians of about 24 pieces of equal length; empty with too few losses."""
-    steps, level, _ = smoothed_with_error(loss)
+    steps, level, _ = _pieces(loss, len(loss.finite) // BLOCKS)
     return steps, level
 
 
-def smoothed_with_error(loss: Curve) -> tuple[Numbers, Numbers, Numbers]:
-    """The same, and the standard error of each median: 1.25 times the spread over the root of the number.
+def planned_pieces(tables: Tables) -> tuple[Numbers, Numbers, Numbers]:
+    """Steps, medians and standard errors of pieces of one 24th of the planned training, those that are full.
 
-    The spread is the median absolute deviation from the median, times 1.48 as for Gaussian noise.
+    They stay as they are while the training goes on, so that what was seen in them is not unseen; each has at least
+    four losses. The standard error of a median is 1.25 times the spread over the root of the number; the spread is the
+    median absolute deviation from the median, times 1.48 as for Gaussian noise.
     """
+    steps = tables.loss.steps
+    apart = float(np.median(np.diff(steps))) if steps.size > 1 else 1.0
+    return _pieces(tables.loss, max(_FEWEST_A_PIECE, round(tables.horizon / max(apart, 1.0) / BLOCKS)))
+
+
+def _pieces(loss: Curve, length: int) -> tuple[Numbers, Numbers, Numbers]:
     known = np.isfinite(loss.values)
     values, steps = loss.values[known], loss.steps[known].astype(np.float64)
     if values.size < FEWEST:
         return np.array([]), np.array([]), np.array([])
-    length = values.size // BLOCKS
     used = values.size // length * length
     pieces = values[:used].reshape(-1, length)
     level = np.median(pieces, axis=1)
@@ -66,9 +80,29 @@ def learned_at(tables: Tables, limits: Thresholds) -> int | None:
     return int(steps[min(int(above[-1]) + 1, steps.size - 1)]) if above.size else int(steps[0])
 
 
+def learned_share(tables: Tables) -> float | None:
+    """By which share the loss has come down from that of a network that knows nothing; None if that is not known."""
+    recent, start = tables.loss.finite[-10:], start_level(tables) if len(tables.loss.finite) else math.nan
+    return 1 - float(np.median(recent)) / start if recent.size >= 5 and start > 0 else None
+
+
 def has_learned(tables: Tables, limits: Thresholds) -> bool:
     """Whether the loss is clearly below that of a network that knows nothing."""
     return learned_at(tables, limits) is not None
+
+
+def at_rest(tables: Tables, limits: Thresholds, steps: Steps) -> Flags:
+    """At which of the steps the loss had fallen clearly, and fell no more: the median of a time against that before."""
+    known = np.isfinite(tables.loss.values)
+    at, values = tables.loss.steps[known], tables.loss.values[known]
+    start, length = start_level(tables), max(_REST_WINDOW * tables.horizon, 1.0)
+    flags = np.zeros(len(steps), dtype=bool)
+    for i, step in enumerate(steps):
+        before, now = (values[(at > step - (k + 1) * length) & (at <= step - k * length)] for k in (1, 0))
+        if min(before.size, now.size) >= _FEWEST_A_PIECE:
+            level, fall = float(np.median(now)), float(np.median(before) - np.median(now))
+            flags[i] = level < (1 - limits.slow_fall) * start and fall < _REST_FALL * start
+    return flags
 
 
 def is_due(tables: Tables, limits: Thresholds) -> bool:

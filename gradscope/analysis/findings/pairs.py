@@ -1,6 +1,6 @@
 """Two terms of a loss side by side: the angle between their gradients, and how they compare in size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,14 +22,11 @@ class TermPair:
 
     def until(self, step: int) -> "TermPair":
         """What was known at that step."""
-        size = int(np.searchsorted(self.steps, step, side="right"))
-        return TermPair(
-            term=self.term,
-            other=self.other,
-            steps=self.steps[:size],
-            cosine=self.cosine[:size],
-            balance=self.balance[:size],
-        )
+        return self.at(self.steps <= step)
+
+    def at(self, chosen: NDArray[np.bool_]) -> "TermPair":
+        """Some of its records; `chosen` is of shape (S,)."""
+        return replace(self, steps=self.steps[chosen], cosine=self.cosine[chosen], balance=self.balance[chosen])
 
 
 def term_pairs(gradients: pd.DataFrame, cosines: pd.DataFrame, n_layers: int) -> tuple[TermPair, ...]:

@@ -1,6 +1,7 @@
 """What may help against each finding, as settings that this run can take, best first."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gradscope.analysis.findings.finding import Finding, Remedy
@@ -88,7 +89,7 @@ REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
     "no_update": _several(_fixed(_ADAM), _rates(100, 1000, 10)),
     "large_update": _several(_rates(0.1, 0.01), _fixed(_CLIP)),
     "clipping": _several(_fixed(_NO_CLIP, _CLIP)),
-    "amplification": _several(_rates(0.1), _fixed(_SPARSER, _NO_PSEUDO)),
+    "amplification": _several(_usual_start, _rates(0.1), _fixed(_SPARSER, _NO_PSEUDO)),
     "nonfinite": _several(_rates(0.1), _fixed(_CLIP), _usual_start),
     "plateau": _several(_fixed(_ADAM), _usual_start, _rates(10, 0.1), _fixed(_NORM)),
     "slow_convergence": _several(_rates(10, 100), _fixed(_ADAM)),
@@ -103,13 +104,25 @@ REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
 }
 """By the finding's name; each takes the run's settings and gives titles with the settings to change."""
 
+
+def usual_remedies() -> Sequence[Callable[[RunConfig], Sequence[Remedy]]]:
+    """What helps many a run of which nothing is found and that learns little all the same, best first."""
+    parts = (_usual_start, _fixed(_ADAM), _rates(3), _rates(3), _rates(0.3), _fixed(_NORM), _fixed(_SHORTCUTS))
+    return [partial(_fitting, part) for part in parts]
+
+
+def _fitting(choices: Callable[[RunConfig], list[Choice]], config: RunConfig) -> list[Remedy]:
+    """Those that this run can take and does not have yet."""
+    return [Remedy(title=title, settings=settings) for title, settings in choices(config) if _fits(config, settings)]
+
+
 ADVICE: Mapping[str, Sequence[str]] = {
     "no_gradient": ("look for detach(), no_grad() or a branch that the loss does not use",),
     "nonfinite": ("look for a logarithm or a division by zero, and for values in the data that are not finite",),
     "output_activation": ("hand the loss the logits: remove the softmax, sigmoid or ReLU after the output layer",),
     "wrong_loss": ("use cross entropy on the logits, with its own sign",),
     "input_scale": ("subtract the mean of the inputs and divide by their standard deviation",),
-    "overfitting": ("stop where the validation loss is lowest", "more data, or a smaller network"),
+    "overfitting": ("more data, or a smaller network",),
     "plateau": ("check that the labels belong to the pictures",),
     "gradient_conflict": (
         "lower the weight of the term that matters less",
@@ -130,13 +143,26 @@ def settings_of(config: Mapping[str, Any]) -> RunConfig | None:  # Any: whatever
         return None
 
 
-def remedies_for(finding: Finding, config: RunConfig | None) -> tuple[Remedy, ...]:
-    """What may help against a finding: settings that this run can take and does not have yet, then advice."""
-    choices = REMEDIES.get(finding.name, _fixed())(config) if config else []
-    fitting = [
-        Remedy(title=title, settings=settings) for title, settings in choices if config and _fits(config, settings)
-    ]
-    return (*fitting, *(Remedy(title=text, settings={}) for text in ADVICE.get(finding.name, ())))
+def remedies_for(finding: Finding, config: RunConfig | None, horizon: int) -> tuple[Remedy, ...]:
+    """What may help against a finding: settings that this run can take and does not have yet, then advice.
+
+    Args:
+        finding: what was found.
+        config: of the run; None for a loop of somebody's own, for which there is advice alone.
+        horizon: steps of the whole training.
+    """
+    advice = (Remedy(title=text, settings={}) for text in ADVICE.get(finding.name, ()))
+    if config is None:
+        return tuple(advice)
+    stop = _stop_at(config, finding.since, horizon) if finding.name == "overfitting" else []
+    choices = REMEDIES.get(finding.name, _fixed())
+    return (*_fitting(lambda _: stop, config), *_fitting(choices, config), *advice)
+
+
+def _stop_at(config: RunConfig, step: int, horizon: int) -> list[Choice]:
+    """To end with the epoch that ends at a step."""
+    epochs = max(1, round((step + 1) / max(horizon, 1) * config.train.epochs))
+    return [(f"stop after {epochs} epochs, where the validation loss was lowest", {"train.epochs": str(epochs)})]
 
 
 def _fits(config: RunConfig, settings: Settings) -> bool:

@@ -94,7 +94,7 @@ def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
     if not loss.size:
         return []
     below = loss < 0
-    negated, one_output = _starts_at(tables, -1), _looks_at_one_output(tables)
+    negated, one_output = _starts_at(tables, -1), _looks_at_one_output(tables, limits)
     if not (negated or one_output or (tables.classifies and below[-5:].mean() >= _MOSTLY)):
         return []
     if below.any():
@@ -112,10 +112,15 @@ def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
     return [began.told("wrong_loss", Severity.CRITICAL, text, margin=10.0, page=Page.CURVES)]
 
 
-def _looks_at_one_output(tables: Tables) -> bool:
-    """Whether of K outputs all but one have a gradient of exactly zero, as under a likelihood without a softmax."""
-    signal = tables.grids.get(Kind.SIGNAL)
+def _looks_at_one_output(tables: Tables, limits: Thresholds) -> bool:
+    """Whether of K outputs all but one have a gradient of exactly zero, as under a likelihood without a softmax.
+
+    Logits that are huge give exact zeros under a softmax as well, and say nothing.
+    """
+    signal, activation = tables.grids.get(Kind.SIGNAL), tables.grids.get(Kind.ACTIVATION)
     if signal is None or not len(signal) or signal.steps[0] > _EARLY or tables.n_outputs < 2:
+        return False
+    if activation is not None and len(activation) and not activation.rms[0, -1] < limits.largest_logits:
         return False
     others = 1 - 1 / tables.n_outputs
     return bool(abs(float(signal.zeros[0, -1]) - others) < 0.01) and not _starts_at(tables, 1)

@@ -56,7 +56,9 @@ class Thresholds:
     swings: float = 1.2
     """Sum of all rises of the smoothed loss, in units of the loss of a network that knows nothing."""
     overfitting_rise: float = 0.5
-    """Share by which the validation loss has risen above its lowest."""
+    """Share by which the validation loss has risen above its lowest; half of it where that is clearly no noise."""
+    overfitting_noise: float = 6.0
+    """So many times what it usually changes by from one validation to the next it has risen, to be clearly no noise."""
     overfitting_loss: float = 0.15
     """By how much it has risen, in units of the loss of a network that knows nothing."""
     overfitting_gap: float = 2.0

@@ -1,5 +1,7 @@
 """Do the weights move? Updates too small, too large, and layers that get no gradient at all."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
@@ -15,6 +17,9 @@ _CONVERGED = 0.05
 
 _FIRST_RECORDS = 3
 """Records before steps have their usual size."""
+
+_SOON = 100
+"""Steps, or a tenth of the training if that is less, in which weights grow by steps too large and not by learning."""
 
 _RESTING = 0.1
 """Share of its peak below which a schedule holds the learning rate to let the weights come to rest."""
@@ -82,9 +87,10 @@ def large_update(tables: Tables, limits: Thresholds) -> list[Finding]:
     if ratio is None or weight is None or not len(ratio):
         return []
     sizes = typical_ratio(ratio)
-    # the first steps of RMSprop and its like are larger than they mean to be, but none writes over everything
+    over = sizes > limits.largest_update
+    # the first steps of RMSprop and its like are larger than those that follow, but none writes over everything
     settled = (np.arange(sizes.size) >= _FIRST_RECORDS) | (sizes >= 1)
-    held = spell(ratio.steps, (sizes > limits.largest_update) & settled, tables.horizon)
+    held = _with_the_first(spell(ratio.steps, over & settled, tables.horizon), ratio.steps, over)
     grown = _growth(weight, tables.horizon)
     if held is not None:
         size = median_of(sizes, held)
@@ -92,7 +98,7 @@ def large_update(tables: Tables, limits: Thresholds) -> list[Finding]:
         margin = size / limits.largest_update
     elif grown >= limits.overwritten:
         held = since(int(ratio.steps[0]))
-        how = f"within a tenth of the training the weights have grown to {significant(grown)} times their first size"
+        how = f"the weights have soon grown to {significant(grown)} times their first size"
         margin = grown / limits.overwritten
     else:
         return []
@@ -102,14 +108,22 @@ def large_update(tables: Tables, limits: Thresholds) -> list[Finding]:
     return [held.told("large_update", Severity.WARNING, text, margin=margin, page=page, layers=layers, kind=kind)]
 
 
+def _with_the_first(held: Spell | None, steps: Steps, over: Flags) -> Spell | None:
+    """A spell that began with the first records, if they are as those that follow after all."""
+    if held is None or held.first > _FIRST_RECORDS or not over[: held.first].all():
+        return held
+    return replace(held, since=int(steps[0]), first=0)
+
+
 def _over(ratio: Grid, held: Spell, limit: float) -> list[int]:
     middle = _medians(ratio.rms[held.first : held.last + 1], axis=0)
     return [int(i) for i in np.flatnonzero(middle > limit)]
 
 
 def _growth(weight: Grid, horizon: int) -> float:
-    """Median over the layers of the weights' RMS after a tenth of the training over that at the start; NaN: unknown."""
-    early = int(np.searchsorted(weight.steps, max(0.1 * horizon, 1), side="right")) - 1
+    """Median over the layers of the weights' RMS soon after the start over that at the start; NaN: unknown."""
+    soon = min(max(0.1 * horizon, 1), _SOON)
+    early = int(np.searchsorted(weight.steps, soon, side="right")) - 1
     factors = np.where(weight.rms[0] > 0, weight.rms[max(early, 0)] / weight.rms[0], np.nan)
     return float(np.nanmedian(factors)) if np.isfinite(factors).any() else float("nan")
 
