@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 from gradscope import jobs
 from gradscope.analysis.cure import Cure, Judged, search
-from gradscope.analysis.findings import Remedy
+from gradscope.analysis.findings import Remedy, diagnose
+from gradscope.analysis.findings.learning import learned_share
 from gradscope.analysis.findings.remedies import settings_of
 from gradscope.config import RunConfig
-from gradscope.diagnosis import diagnose_run
+from gradscope.diagnosis import tables_of
 from gradscope.errors import JobError
 from gradscope.overrides import with_overrides
 from gradscope.records import Run, Status
@@ -83,10 +84,12 @@ def _tail(config: RunConfig, epochs: int) -> int:
 def judge(store: Store, run_id: int) -> Judged:
     """What came of a run that has ended."""
     run = read.run(store, run_id)
+    tables = tables_of(store, run)
     return Judged(
         run_id=run_id,
-        findings=tuple(diagnose_run(store, run_id)),
+        findings=tuple(diagnose(tables)),
         val_accuracy=run.results.val_accuracy,
+        learned=learned_share(tables),
         ended_well=run.status is Status.COMPLETED,
     )
 

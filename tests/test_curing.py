@@ -35,14 +35,23 @@ def trained_here(store: Store, config: RunConfig, name: str, tag: str) -> int:
     return run_id
 
 
+TRIED = (
+    "ReLU with He initialisation",
+    "batch normalisation",
+    "shortcuts around every layer",
+    "Adam, whose steps do not depend on the gradient's size",
+    "raise the learning rate to 0.3",
+)
+"""The third does not beat the second, which has more to learn: it is given what usually helps."""
+
+
 def test_a_vanishing_gradient_is_cured(store: Store) -> None:
     told: list[str] = []
     found = cure(store, 1, train=trained_here, on_trial=told.append)
-    tried = ["ReLU with He initialisation", "batch normalisation", "shortcuts around every layer"]
-    assert told == tried, tree(found)
-    assert found.winner == 2
-    before, cured = read.run(store, 1), read.run(store, found.trials[2].judged.run_id)
-    assert (cured.name, cured.tags) == ("sigmoid, batch normalisation", ("cure of 1",))
+    assert tuple(told) == TRIED, tree(found)
+    assert (found.winner, found.trials[5].parent) == (5, 2)
+    before, cured = read.run(store, 1), read.run(store, found.trials[5].judged.run_id)
+    assert (cured.name, cured.tags) == ("sigmoid, raise the learning rate to 0.3", ("cure of 1",))
     assert cured.config["train"] == before.config["train"]
     assert (cured.results.val_accuracy or 0) > (before.results.val_accuracy or 0) + 0.5
 
@@ -72,7 +81,7 @@ def test_a_loop_of_somebodys_own_cannot_be_started_from_here(store: Store) -> No
 def test_the_command_queues_the_tries_and_shows_the_tree_and_the_winners_settings(store: Store) -> None:
     done = CliRunner().invoke(app, ["cure", "1", "--store", store.name])
     assert done.exit_code == 0, done.output
-    tried = "trying: ReLU with He initialisation\ntrying: batch normalisation\ntrying: shortcuts around every layer\n"
+    tried = "".join(f"trying: {title}\n" for title in TRIED)
     assert done.output.startswith(f"{tried}run 1, as it was: ")
     assert "the winner's settings:\ngradscope train --preset sigmoid" in done.output
     assert "--set methods.batch_norm=on" in done.output

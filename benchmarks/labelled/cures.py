@@ -8,11 +8,14 @@ from benchmarks.labelled.kept import Bench
 from benchmarks.labelled.measure import Told
 from benchmarks.labelled.truth import learned
 from gradscope.analysis.cure import Judged, search
-from gradscope.analysis.findings import Finding, Remedy, Severity, diagnose
+from gradscope.analysis.findings import Finding, Remedy, Severity, Tables, diagnose
+from gradscope.analysis.findings.learning import learned_share
 from gradscope.config import RunConfig
 from gradscope.errors import ConfigError
+from gradscope.records import Status
 
-MOST = 8
+MOST = 12
+"""As `gradscope cure` has it where nothing is said."""
 
 MENDED = {
     "no_gradient": {"cut_before": None},
@@ -75,25 +78,33 @@ def cure_rate(cures: Sequence[Cured]) -> CureRate:
 
 def cure(told: Told, bench: Bench) -> Cured:
     """Mend the slip that a finding names, then search for settings."""
-    case = told.outcome.case
-    findings = tuple(diagnose(told.outcome.tables))
+    case, tables = told.outcome.case, told.outcome.tables
     judge = _Judge(bench)
+    first = judged(0, tables)
+    mended = _mended(case, first.findings)
+    if mended is not None:
+        case, first = mended, judge(mended)
 
     def attempt(config: RunConfig, remedy: Remedy) -> Judged:
         return judge(replace(case, config=config))
 
-    mended = _mended(case, findings)
-    if mended is not None:
-        judged = judge(mended)
-        if judged.is_healthy and judge.well[judged.run_id]:
-            return Cured(case=case, tries=1, won=True, seconds=judge.seconds)
-        case, findings = mended, judged.findings or findings
-    accuracy = told.outcome.tables.val_accuracy.finite
-    ill = Judged(run_id=0, findings=findings, val_accuracy=float(accuracy[-1]) if accuracy.size else None)
-    found = search(case.config, ill, attempt, MOST)
-    won = found.winner is not None and judge.well[found.trials[found.winner].judged.run_id]
+    found = search(case.config, first, attempt, MOST)
+    best = found.trials[found.winner or 0].judged
+    won = best.is_healthy and judge.well[best.run_id]
     tries = len(found.trials) - 1 + (mended is not None)
     return Cured(case=told.outcome.case, tries=tries, won=won, seconds=judge.seconds)
+
+
+def judged(number: int, tables: Tables) -> Judged:
+    """A training as the search looks at it."""
+    accuracy = tables.val_accuracy.finite
+    return Judged(
+        run_id=number,
+        findings=tuple(diagnose(tables)),
+        val_accuracy=float(accuracy[-1]) if accuracy.size else None,
+        learned=learned_share(tables),
+        ended_well=tables.status is not Status.DIVERGED,
+    )
 
 
 def _mended(case: Case, findings: Sequence[Finding]) -> Case | None:
@@ -111,20 +122,17 @@ class _Judge:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.well: dict[int, bool] = {}
-        """Whether each learned as a healthy run does, by its number among the tries."""
+        self.well = {0: False}
+        """Whether each learned as a healthy run does, by its number among the tries; 0 is the run to be cured."""
         self.seconds = 0.0
 
     def __call__(self, case: Case) -> Judged:
-        number = len(self.well) + 1
+        number = len(self.well)
         try:
             outcome = self.bench.outcome(case)
         except ConfigError:  # a remedy that this network cannot take, such as norms between recurrent levels
             self.well[number] = False
             return Judged(run_id=number, findings=(), val_accuracy=None, ended_well=False)
-        tables = outcome.tables
         self.seconds += outcome.seconds
-        self.well[number] = learned(case, tables)
-        accuracy = tables.val_accuracy.finite
-        known = float(accuracy[-1]) if accuracy.size else None
-        return Judged(run_id=number, findings=tuple(diagnose(tables)), val_accuracy=known)
+        self.well[number] = learned(case, outcome.tables)
+        return judged(number, outcome.tables)

@@ -4,11 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gradscope.analysis.findings import Finding, Remedy, Severity, is_healthy
+from gradscope.analysis.findings.remedies import usual_remedies
 from gradscope.config import RunConfig
 from gradscope.overrides import with_overrides
 
 DEEPEST = 3
 """Remedies on top of each other."""
+
+HARDLY = 0.02
+"""Accuracy that a healthy run may lack of an ill one, which has it by chance or at a risk."""
+
+ENOUGH = 0.75
+"""Share of what there is to learn of the training pictures from which on a healthy run is left as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +26,8 @@ class Judged:
     findings: tuple[Finding, ...]
     val_accuracy: float | None
     """0..1; None where there is none, as of a run that diverged."""
+    learned: float | None = None
+    """By which share the training loss has come down from that of a network that knows nothing; None if unknown."""
     ended_well: bool = True
     """Whether it went on to its end; a remedy that a network cannot take makes a run that fails."""
 
@@ -28,9 +37,14 @@ class Judged:
         return self.ended_well and is_healthy(list(self.findings))
 
     @property
-    def worst(self) -> int:
-        """Rank of the worst finding; -1 for none."""
-        return max((f.severity.rank for f in self.findings), default=-1)
+    def has_more_to_learn(self) -> bool:
+        """Whether it is known to have learned less than ENOUGH."""
+        return self.learned is not None and self.learned < ENOUGH
+
+    @property
+    def worst(self) -> Finding | None:
+        """What it is treated for first."""
+        return next((f for f in self.findings if f.severity is not Severity.NOTE), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,59 +77,98 @@ def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure
     """Try the remedies against the findings of a run, best first, until a run is healthy or there is nothing to try.
 
     A healthy run is not always a good one: what comes next in the list is tried too, as long as it is healthy as well
-    and learns more. Where no remedy alone is enough, the search goes on from the best run so far, if it is better than
-    the one before: at most DEEPEST remedies on top of each other.
+    and learns more. Where no remedy alone is enough, the search goes on from the best run in which something got
+    better: at most DEEPEST remedies on top of each other. A healthy run that has learned less than ENOUGH of its
+    training pictures is then given what usually helps, step by step.
 
     Args:
         config: of the run to be cured.
-        ill: what was found in it.
+        ill: what was found in it; where that is nothing, only what usually helps is tried.
         attempt: trains and judges.
         most: tries in all.
     """
-    trials = [Trial(config=config, judged=ill, remedy=None, parent=None)]
-    at = 0
+    path = _Path(config, ill, attempt, most)
+    at: int | None = 0
     for _ in range(DEEPEST):
-        first, winner = len(trials), None
-        for remedy in _remedies(trials[at].judged.findings, trials):
-            if len(trials) > most:
-                break
-            changed = with_overrides(trials[at].config, remedy.settings)
-            trials.append(Trial(config=changed, judged=attempt(changed, remedy), remedy=remedy, parent=at))
-            if _is_better(trials[-1].judged, ill if winner is None else trials[winner].judged):
-                winner = len(trials) - 1
-            elif winner is not None:
-                break
-        if winner is not None:
-            return Cure(trials=tuple(trials), winner=winner)
-        best = max(range(first, len(trials)), key=lambda i: _worth(trials[i].judged), default=at)
-        if _worth(trials[best].judged) <= _worth(trials[at].judged):
+        if at is None or path.trials[at].judged.is_healthy:
             break
-        at = best
-    return Cure(trials=tuple(trials), winner=None)
+        path.treat(at)
+        at = path.winner if path.winner is not None else path.next(at)
+    if path.best.judged.is_healthy:
+        path.improve()
+    return Cure(trials=tuple(path.trials), winner=path.winner)
 
 
-def _remedies(findings: Sequence[Finding], tried: Sequence[Trial]) -> list[Remedy]:
-    """Those of settings, of the worst finding first, each once."""
-    known = {tuple(t.remedy.settings.items()) for t in tried if t.remedy}
-    fresh: dict[tuple[tuple[str, str], ...], Remedy] = {}
-    for finding in findings:
-        if finding.severity is not Severity.NOTE:
-            for remedy in finding.remedies:
-                key = tuple(remedy.settings.items())
-                if key and key not in known:
-                    fresh.setdefault(key, remedy)
-    return list(fresh.values())
+class _Path:
+    """The trials of a search while it goes on."""
+
+    def __init__(self, config: RunConfig, ill: Judged, attempt: Try, most: int) -> None:
+        self.trials = [Trial(config=config, judged=ill, remedy=None, parent=None)]
+        self.winner: int | None = None
+        self.attempt, self.most = attempt, most
+
+    @property
+    def best(self) -> Trial:
+        """The winner; as long as there is none, the run to be cured."""
+        return self.trials[self.winner or 0]
+
+    def treat(self, at: int) -> None:
+        """Try the remedies against the findings of a trial, until one is healthy and the next does not beat it."""
+        for remedy in _remedies(self.trials[at].judged.findings):
+            won = self.winner
+            was_tried = self._try(at, remedy)
+            if was_tried and won is not None and self.winner == won:
+                break
+
+    def improve(self) -> None:
+        """Try what usually helps on the best run, from each that is healthy and learns more on."""
+        for choose in usual_remedies():
+            at = self.winner or 0
+            if not self.best.judged.has_more_to_learn:
+                break
+            for remedy in choose(self.best.config):
+                self._try(at, remedy)
+
+    def next(self, at: int) -> int | None:
+        """The best of those that a trial's remedies led to and that are better than it; None if none is."""
+        children = [i for i, t in enumerate(self.trials) if t.parent == at and _is_progress(t, self.trials[at])]
+        return max(children, key=lambda i: _worth(self.trials[i], self.trials[at]), default=None)
+
+    def _try(self, at: int, remedy: Remedy) -> bool:
+        """Train a trial's settings with a remedy, unless that was tried before or enough was; whether it was done."""
+        changed = with_overrides(self.trials[at].config, remedy.settings)
+        if len(self.trials) > self.most or any(t.config == changed for t in self.trials):
+            return False
+        self.trials.append(Trial(config=changed, judged=self.attempt(changed, remedy), remedy=remedy, parent=at))
+        if _is_better(self.trials[-1].judged, self.best.judged):
+            self.winner = len(self.trials) - 1
+        return True
+
+
+def _remedies(findings: Sequence[Finding]) -> list[Remedy]:
+    """Those of settings, of the worst finding first."""
+    told = [f for f in findings if f.severity is not Severity.NOTE]
+    return [remedy for finding in told for remedy in finding.remedies if remedy.settings]
 
 
 def _is_better(judged: Judged, best: Judged) -> bool:
-    """Healthy, and than a healthy one by a per cent of accuracy; than an ill one it may be no worse."""
+    """Healthy, and than a healthy one by a per cent of accuracy; than an ill one it is hardly worse."""
     now, before = judged.val_accuracy or 0.0, best.val_accuracy or 0.0
-    return judged.is_healthy and (round(now, 2) > round(before, 2) if best.is_healthy else now >= before)
+    return judged.is_healthy and (round(now, 2) > round(before, 2) if best.is_healthy else now > before - HARDLY)
 
 
-def _worth(judged: Judged) -> tuple[float, int]:
-    """To choose by: accuracy in steps of a per cent, then how little is wrong."""
-    return round(judged.val_accuracy or 0.0, 2), -judged.worst
+def _is_progress(trial: Trial, before: Trial) -> bool:
+    """Whether it learns more, or no longer has what it was treated for and so shows what is behind it."""
+    return _worth(trial, before) > _worth(before, before)
+
+
+def _worth(trial: Trial, before: Trial) -> tuple[int, bool, int]:
+    """To choose by: accuracy in steps of five per cent, whether the worst finding is gone, how little else is wrong."""
+    judged = trial.judged
+    treated = before.judged.worst
+    gone = judged.ended_well and treated is not None and treated.name not in {f.name for f in judged.findings}
+    rank = max((f.severity.rank for f in judged.findings), default=-1)
+    return round(20 * (judged.val_accuracy or 0.0)), gone, -rank
 
 
 def tree(cure: Cure) -> str:

@@ -15,10 +15,10 @@ SLOWER = Remedy(title="lower rate", settings={"optimizer.lr": "0.01"})
 ADVICE = Remedy(title="look at the code", settings={})
 
 
-def finding(*remedies: Remedy, severity: Severity = Severity.WARNING) -> Finding:
+def finding(*remedies: Remedy, severity: Severity = Severity.WARNING, name: str = "vanishing_gradient") -> Finding:
     evidence = Evidence(page=Page.CURVES)
     return Finding(
-        name="vanishing_gradient",
+        name=name,
         severity=severity,
         text="It vanishes.",
         since=0,
@@ -97,6 +97,46 @@ def test_no_remedy_is_tried_twice_and_advice_is_none() -> None:
     bench = Bench({"ReLU": (0.2, (finding(RELU, ADVICE),))})
     search(CONFIG, ill(RELU, same, ADVICE), bench)
     assert bench.tried == ["ReLU"]
+
+
+def test_what_is_behind_a_cause_that_is_gone_is_treated_next_although_nothing_is_learned_yet() -> None:
+    behind = finding(SLOWER, name="plateau", severity=Severity.CRITICAL)
+    bench = Bench({"ReLU": (0.1, (behind,)), "norms": (0.1, (finding(),)), "lower rate": (0.9, ())})
+    found = search(CONFIG, ill(RELU, NORM), bench)
+    assert (found.winner, found.trials[3].parent) == (3, 1)
+
+
+def test_a_remedy_is_tried_again_on_top_of_another() -> None:
+    behind = finding(NORM, name="plateau", severity=Severity.CRITICAL)
+    bench = Bench({"ReLU": (0.3, (behind,)), "norms": (0.1, (finding(),))})
+    found = search(CONFIG, ill(RELU, NORM), bench)
+    assert bench.tried == ["ReLU", "norms", "norms"]
+    assert found.trials[3].config.model.activation == "relu"
+
+
+def little(accuracy: float, learned: float) -> Judged:
+    return Judged(run_id=1, findings=(), val_accuracy=accuracy, learned=learned)
+
+
+def test_a_healthy_run_that_has_more_to_learn_is_given_what_usually_helps_step_by_step() -> None:
+    results = {"initialise by xavier, gain 1": (0.3, 0.2), "batch normalisation": (0.7, 0.9)}
+    tried: list[tuple[str, float]] = []
+
+    def attempt(config: RunConfig, remedy: Remedy) -> Judged:
+        tried.append((remedy.title.split(",")[0], config.optimizer.lr))
+        accuracy, learned = results.get(remedy.title, (0.2, 0.1)) if config.optimizer.lr != 0.003 else (0.5, 0.4)
+        return Judged(run_id=len(tried), findings=(), val_accuracy=accuracy, learned=learned)
+
+    found = search(CONFIG, little(0.25, 0.1), attempt)
+    assert found.winner is not None
+    assert found.trials[found.winner].judged.learned == 0.9
+    assert "shortcuts around every layer" not in [title for title, _ in tried], "it has learned enough by then"
+
+
+@pytest.mark.parametrize("learned", [None, 0.75, 0.99])
+def test_a_healthy_run_that_has_learned_enough_is_left_as_it_is(learned: float | None) -> None:
+    healthy = Judged(run_id=1, findings=(), val_accuracy=0.3, learned=learned)
+    assert len(search(CONFIG, healthy, Bench({})).trials) == 1
 
 
 def test_a_run_that_diverged_counts_as_no_accuracy() -> None:
