@@ -1,11 +1,13 @@
 """Where the dashboard's process comes from."""
 
 import os
+import signal
+import subprocess
 import sys
 
 import pytest
 
-from gradscope.serve import serve
+from gradscope.serve import answers, free_port, serve
 
 
 class Replaced(Exception):
@@ -23,3 +25,19 @@ def test_a_process_that_has_trained_starts_anew_for_the_dashboard(monkeypatch) -
         serve("/some/runs.db", 8612)
     words = ("-m", "gradscope", "ui", "--store", "/some/runs.db", "--port", "8612")
     assert begun.value.args == (sys.executable, sys.executable, *words)
+
+
+def test_a_dashboard_that_nobody_listens_to_any_more_ends_when_it_is_told_to(tmp_path) -> None:
+    command = [sys.executable, "-m", "gradscope", "ui", "--store", str(tmp_path / "runs.db")]
+    port = free_port(8700)
+    with subprocess.Popen(
+        [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout
+        while f":{port}".encode() not in process.stdout.readline():
+            assert process.poll() is None
+        while not answers(f"http://127.0.0.1:{port}"):
+            assert process.poll() is None
+        process.stdout.close()  # as `gradscope ui | head` does
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=120)

@@ -11,8 +11,10 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 from starlette.middleware import Middleware
+from streamlit import cli_util
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
@@ -78,6 +80,14 @@ def look_after_runs() -> None:
         store.close()
 
 
+def say(message: str, **how: Any) -> None:
+    """What Streamlit says in the terminal, if anybody still listens: it stops only after it could say so."""
+    with contextlib.suppress(BrokenPipeError):
+        _spoken(message, **how)
+
+
+_spoken = cli_util.print_to_cli
+
 if __name__ == "__main__":
     gc.disable()
     threading.Thread(target=load, name="imports", daemon=True).start()
@@ -88,4 +98,5 @@ if __name__ == "__main__":
     manifest_scanner.scan_component_manifests = lambda max_workers=None: []
     usual = starlette_app.create_streamlit_middleware
     starlette_app.create_streamlit_middleware = lambda: [Middleware(Scripts), *usual()]
+    cli_util.print_to_cli = say
     main()
