@@ -132,10 +132,17 @@ def _any_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def at(page: Page, title: str) -> None:
-    """Wait until the page of that title is there, and whole."""
+def at(page: Page, title: str, *, moving: bool = False) -> None:
+    """Wait until the page of that title is there, and whole.
+
+    Args:
+        page: the window.
+        title: the page's.
+        moving: whether it follows a run in training; a busy machine may have it sent anew without a pause.
+    """
     expect(page.get_by_role("heading", name=title, level=1, exact=True)).to_be_visible()
-    settled(page)
+    if not moving:
+        settled(page)
 
 
 def settled(page: Page) -> None:
@@ -145,10 +152,10 @@ def settled(page: Page) -> None:
     )
 
 
-def go(page: Page, title: str) -> None:
-    """By the menu."""
+def go(page: Page, title: str, *, moving: bool = False) -> None:
+    """By the menu; see `at`."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
-    at(page, title)
+    at(page, title, moving=moving)
 
 
 def alright(page: Page) -> None:

@@ -192,6 +192,8 @@ def test_runs_are_listed_for_people_and_for_programs(store, path):
         "last_step": -1,
         "val_accuracy": None,
         "test_accuracy": None,
+        "val_map": None,
+        "test_map": None,
     }
 
 

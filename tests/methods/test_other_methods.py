@@ -14,6 +14,7 @@ from gradscope.config import (
     ClipValue,
     Distillation,
     Elastic,
+    InceptionBn,
     Initialisation,
     KdAttention,
     KdFitNet,
@@ -113,12 +114,14 @@ SMALL: dict[type[Settings], dict[str, Any]] = {  # Any: settings of any type
     PaperCnn: {"variant": 1, "activation": "tanh"},
     Resnet: {"depth": 8, "width": 4, "activation": "tanh"},
     MobileNet: {"width": 0.1, "activation": "tanh"},
+    InceptionBn: {"width": 0.1, "activation": "tanh"},
     Torchvision: {"architecture": "resnet18"},
 }
-RATES: dict[type[Settings], float] = {MobileNet: 1e-3, Torchvision: 1e-3}
+RATES: dict[type[Settings], float] = {MobileNet: 1e-3, InceptionBn: 1e-3, Torchvision: 1e-3}
 REFUSED = {
     (Resnet, BatchNorm): "no activation without a norm in ResNet",
     (MobileNet, BatchNorm): "no activation without a norm in MobileNetV1",
+    (InceptionBn, BatchNorm): "no activation without a norm in InceptionBN",
     (Torchvision, BatchNorm): "no activation without a norm in TorchvisionNet",
     (Torchvision, PseudoNorm): "pseudo_norm needs a smooth activation",
     (Mlp, KdNst): "no pixels to look at",
