@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -89,6 +88,8 @@ def _address_of(process: "subprocess.Popen[str]") -> str:
 
 def answers(address: str) -> bool:
     """Whether a dashboard at that address takes requests."""
+    import urllib.request  # takes longer to load than all else here, and a dashboard that starts needs none of it
+
     with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as reply:
         return bool(reply.status == 200)
     return False
