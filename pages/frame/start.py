@@ -96,6 +96,7 @@ if __name__ == "__main__":
     PagesManager.uses_pages_directory = False
     # it reads the metadata of every package that is installed for components of their own; no page has one
     manifest_scanner.scan_component_manifests = lambda max_workers=None: []
+    # ours comes first, and answers for files before Streamlit's looks up sessions and compresses
     usual = starlette_app.create_streamlit_middleware
     starlette_app.create_streamlit_middleware = lambda: [Middleware(Scripts), *usual()]
     cli_util.print_to_cli = say
