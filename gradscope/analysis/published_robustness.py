@@ -37,6 +37,8 @@ def published(config: Mapping[str, Any]) -> Published | None:  # Any: whatever a
     data, model = (config.get(part) for part in ("data", "model"))
     if not (isinstance(data, Mapping) and isinstance(model, Mapping)) or model.get("name") != "paper_cnn":
         return None
+    if model.get("width", 1) != 1:
+        return None
     methods = config.get("methods") or []
     pseudo = any(isinstance(m, Mapping) and m.get("name") == "pseudo_norm" for m in methods)
     source = PurePath(str(data.get("path") or data.get("name"))).name

@@ -46,6 +46,8 @@ class PaperCnn(Settings):
     name: Literal["paper_cnn"] = "paper_cnn"
     variant: Literal[1, 2, 3] = 1
     """1: eight conv and two dense layers; 2: four and six, more filters; 3: five and five, wider (for 100 classes)."""
+    width: float = Field(1.0, gt=0, le=16)
+    """Multiplies every number of channels and units but that of the classes; 1 is our proposal of the lost tables."""
     activation: Activation = "tanh"
 
 

@@ -4,6 +4,8 @@ The paper states the number of convolutional and dense layers and tanh throughou
 lost to us, so widths and strides are a proposal: 3x3 kernels, padding 1, stride 2 in place of pooling, which it never
 mentions.
 
+At width 1:
+
 | variant | layers | parameters (32x32 colour) |
 |---|---|---|
 | 1 | C32 C32 C64/2 C64 C128/2 C128 C128/2 C128 FC256, 10 classes | 1,109,290 |
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from gradscope.config import PaperCnn
 from gradscope.models.blocks import Block
-from gradscope.models.sizes import PAPER_CNN, Shape, flat_size
+from gradscope.models.sizes import Shape, flat_size, paper_plan
 
 
 class PaperCNN(nn.Module):
@@ -25,7 +27,7 @@ class PaperCNN(nn.Module):
 
     def __init__(self, settings: PaperCnn, in_shape: Shape, n_classes: int) -> None:
         super().__init__()
-        plan = PAPER_CNN[settings.variant]
+        plan = paper_plan(settings)
         channels = [in_shape[0], *plan.channels]
         sizes = [flat_size(plan, in_shape), *plan.dense]
         self.conv = nn.Sequential(

@@ -28,7 +28,7 @@ PAPER_CNN: Mapping[int, ConvPlan] = {
     2: ConvPlan(channels=(64, 128, 192, 256), strides=(1, 2, 2, 2), dense=(512, 256, 256, 128, 128)),
     3: ConvPlan(channels=(96, 192, 256, 384, 512), strides=(1, 2, 2, 2, 1), dense=(1024, 512, 512, 256)),
 }
-"""The variants of paper_cnn."""
+"""The variants of paper_cnn at width 1."""
 
 MOBILENET: tuple[tuple[int, int], ...] = (
     *((32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
@@ -41,6 +41,13 @@ MOBILENET: tuple[tuple[int, int], ...] = (
 def scaled(channels: int, width: float) -> int:
     """Channels times the width multiplier, at least one."""
     return max(1, round(channels * width))
+
+
+def paper_plan(settings: PaperCnn) -> ConvPlan:
+    """Channels, strides and units of one of the pseudo-normalising paper's networks, at its width."""
+    plan, width = PAPER_CNN[settings.variant], settings.width
+    channels, dense = (tuple(scaled(n, width) for n in sizes) for sizes in (plan.channels, plan.dense))
+    return ConvPlan(channels=channels, strides=plan.strides, dense=dense)
 
 
 def n_pixels(shape: Shape) -> int:
@@ -93,7 +100,7 @@ def _mlp(settings: Mlp, in_shape: Shape, n_classes: int, batch_norm: bool) -> in
 
 
 def _paper_cnn(settings: PaperCnn, in_shape: Shape, n_classes: int, batch_norm: bool) -> int:
-    plan = PAPER_CNN[settings.variant]
+    plan = paper_plan(settings)
     conv = sum(9 * i * o + o for i, o in pairwise([in_shape[0], *plan.channels]))
     norms = 2 * sum(plan.channels + plan.dense) if batch_norm else 0
     return conv + _dense([flat_size(plan, in_shape), *plan.dense, n_classes]) + norms
@@ -146,7 +153,7 @@ def _mlp_macs(settings: Mlp, in_shape: Shape, n_classes: int) -> int:
 
 
 def _paper_cnn_macs(settings: PaperCnn, in_shape: Shape, n_classes: int) -> int:
-    plan = PAPER_CNN[settings.variant]
+    plan = paper_plan(settings)
     sizes = [flat_size(plan, in_shape), *plan.dense, n_classes]
     strides = zip(pairwise([in_shape[0], *plan.channels]), plan.strides, strict=True)
     return _conv_macs([(i, o, stride) for (i, o), stride in strides], in_shape) + sum(i * o for i, o in pairwise(sizes))

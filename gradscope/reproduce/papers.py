@@ -17,12 +17,12 @@ def paper_of(name: str) -> Paper:
 
 
 def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False, heavy: bool = True) -> list[Experiment]:
-    """The experiments named, or all.
+    """The experiments named, or all but what the paper leaves open.
 
     Args:
         paper: whose experiments.
         only: their names; the teachers of those that have one come along.
-        sweep: where none is named, also those that vary what the paper leaves open.
+        sweep: beside them, those that vary what the paper leaves open.
         heavy: where none is named, also those that take a GPU.
 
     Raises:
@@ -32,6 +32,7 @@ def chosen(paper: Paper, only: Sequence[str] = (), *, sweep: bool = False, heavy
     if unknown := [name for name in only if name not in known]:
         raise ConfigError(f"experiment {unknown[0]!r} is unknown; use one of {', '.join(known)}")
     if only:
-        wanted = {*only, *(known[name].teacher for name in only)}
+        named = {*only, *(name for name, e in known.items() if sweep and e.sweep and (heavy or not e.heavy))}
+        wanted = {*named, *(known[name].teacher for name in named)}
         return [e for e in paper.experiments if e.name in wanted]
     return [e for e in paper.experiments if (sweep or not e.sweep) and (heavy or not e.heavy)]

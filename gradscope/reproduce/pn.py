@@ -40,22 +40,23 @@ def _augmented(data: AnyData) -> Any:  # Any: a union member, which pydantic's c
     return data.model_copy(update={"augment": "flip_crop"})
 
 
-def _varied(name: str, title: str, **sections: dict[str, object]) -> Experiment:
-    """The dual form with settings of one section changed that the paper leaves open."""
-    config = _config("paper-tanh-pn-dual")
+_VARIES = "varies a setting that the paper leaves open"
+
+
+def _varied(
+    name: str, title: str, preset_name: str = "paper-tanh-pn-dual", **sections: dict[str, object]
+) -> Experiment:
+    """The dual form, or another preset, with settings of some sections changed that the paper leaves open."""
+    config = _config(preset_name)
     changed = {section: getattr(config, section).model_copy(update=values) for section, values in sections.items()}
-    return Experiment(
-        name=name,
-        title=title,
-        config=config.model_copy(update=changed),
-        unpublished="varies a setting that the paper leaves open",
-        sweep=True,
-    )
+    return Experiment(name=name, title=title, config=config.model_copy(update=changed), unpublished=_VARIES, sweep=True)
 
 
-def _radar(name: str, title: str, split: Literal["random", "recording"], *methods: PseudoNorm) -> Experiment:
+def _radar(
+    name: str, title: str, split: Literal["random", "recording"], *methods: PseudoNorm, stride: int = 1
+) -> Experiment:
     """Model 2 on stacks of three radar frames; 30 epochs with a tail of the same share are our proposal."""
-    config = _treated(_config("paper-2-pn", Rdrd(split=split)), *methods)
+    config = _treated(_config("paper-2-pn", Rdrd(split=split, stride=stride)), *methods)
     schedule = config.schedule.model_copy(update={"tail_epochs": _RADAR_TAIL_EPOCHS})
     train = config.train.model_copy(update={"epochs": _RADAR_EPOCHS})
     return Experiment(
@@ -67,27 +68,83 @@ def _radar(name: str, title: str, split: Literal["random", "recording"], *method
             "network's size"
         ),
         differences=(*_RADAR, *(_BY_RECORDING if split == "recording" else ())),
+        sweep=stride > 1,
     )
 
 
 _RADAR_EPOCHS, _RADAR_TAIL_EPOCHS = 30, 7
 _RADAR = (
     Difference(setting="epochs on radar frames", paper=NOT_SAID, ours=str(_RADAR_EPOCHS)),
-    Difference(setting="stacks of three frames", paper="whether they overlap is not said", ours="they overlap by two"),
+    Difference(
+        setting="stacks of three frames",
+        paper="whether they overlap is not said",
+        ours="they overlap by two; apart in the sweep",
+    ),
+    Difference(setting="values of a frame", paper=NOT_SAID, ours="in dB, rounded to 256 levels"),
 )
 _BY_RECORDING = (
     Difference(setting="split", paper="random, 70/15/15", ours="whole recordings, so that no test stack has a twin"),
 )
 
 _MODEL_1 = Published(accuracy=0.805, remark="its form of pseudo-normalisation is not said")
-_RELU = Published(accuracy=0.767, remark="its initialisation is not said")
+_RELU = Published(accuracy=0.767, remark="neither its initialisation nor its augmentation is said")
 
 _FORM = Difference(setting="form", paper="figure 1 shows two paths; which form was trained is not said", ours="both")
 _RELU_START = Difference(
     setting="initialisation", paper="LeCun normal is said of the tanh nets only", ours="both tried"
 )
-_RISING = Difference(
-    setting="shape of a period", paper="the rate rises in its first half", ours="(1 - cos) / 2, from the lowest rate"
+_CIFAR100 = (
+    Difference(
+        setting="shape of a period",
+        paper="the rate rises in its first half",
+        ours="(1 - cos) / 2, from the lowest rate",
+    ),
+    Difference(setting="epochs at 1e-4 at the end", paper="said of the 90 epochs on CIFAR-10 only", ours="20 here too"),
+)
+
+_SWEEP = (
+    _varied("rate-0.02", "Dual form, peak rate 0.02", optimizer={"lr": 0.02}),
+    _varied("rate-0.1", "Dual form, peak rate 0.1", optimizer={"lr": 0.1}),
+    _varied("tanh-rate-0.02", "Plain tanh, peak rate 0.02", "paper-tanh", optimizer={"lr": 0.02}),
+    _varied("tanh-rate-0.1", "Plain tanh, peak rate 0.1", "paper-tanh", optimizer={"lr": 0.1}),
+    _varied("lowest-rate-0.005", "Dual form, lowest rate 0.005", schedule={"min_lr": 0.005}),
+    _varied("period-10", "Dual form, period of 10 epochs", schedule={"period_epochs": 10.0}),
+    _varied("input-symmetric", "Dual form, input from -1 to 1", data={"normalise": "symmetric"}),
+    _varied("input-by-image", "Dual form, each picture normalised", data={"normalise": "image"}),
+    _varied("width-0.5", "Dual form, half as wide", model={"width": 0.5}),
+    _varied("width-1.5", "Dual form, 1.5 times as wide", model={"width": 1.5}),
+    Experiment(
+        name="scope-batch",
+        title="Dual form, one RMS a batch",
+        config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"scope": "batch"})),
+        unpublished=_VARIES,
+        sweep=True,
+    ),
+    Experiment(
+        name="every-layer",
+        title="Dual form, every layer normalised",
+        config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"every": 1})),
+        unpublished="the paper says that not every layer may be normalised, without a figure",
+        sweep=True,
+    ),
+    _radar("rdrd-apart", "Model 2, radar, random split, stacks apart", "random", _DUAL, stride=3),
+)
+
+_OF_THE_SWEEP = (
+    Contrast(question="Is a lower peak rate better?", first="rate-0.02", second="pn-dual"),
+    Contrast(question="Is a higher peak rate better?", first="rate-0.1", second="pn-dual"),
+    Contrast(question="Does it help at the lower rate?", first="rate-0.02", second="tanh-rate-0.02"),
+    Contrast(question="Does it help at the higher rate?", first="rate-0.1", second="tanh-rate-0.1"),
+    Contrast(question="Does a higher rate do as much for plain tanh?", first="tanh-rate-0.1", second="pn-dual"),
+    Contrast(question="Is a higher lowest rate better?", first="lowest-rate-0.005", second="pn-dual"),
+    Contrast(question="Is a longer period better?", first="period-10", second="pn-dual"),
+    Contrast(question="Is an input from -1 to 1 better?", first="input-symmetric", second="pn-dual"),
+    Contrast(question="Is each picture normalised better?", first="input-by-image", second="pn-dual"),
+    Contrast(question="Is half the width worse?", first="width-0.5", second="pn-dual"),
+    Contrast(question="Is more width better?", first="width-1.5", second="pn-dual"),
+    Contrast(question="Does one RMS a batch matter?", first="scope-batch", second="pn-dual"),
+    Contrast(question="Does normalising every layer hurt?", first="every-layer", second="pn-dual"),
+    Contrast(question="Do stacks that overlap flatter?", first="rdrd-random", second="rdrd-apart"),
 )
 
 PAPER = Paper(
@@ -159,38 +216,24 @@ PAPER = Paper(
             title="Model 3, CIFAR-100, dual form, augmented",
             config=_treated(_config("paper-3-pn", _augmented(Cifar100(val_fraction=_VALIDATION))), _DUAL),
             published=Published(accuracy=0.6123),
-            differences=(_FORM, _RISING),
+            differences=(_FORM, *_CIFAR100),
         ),
         _radar("rdrd-random", "Model 2, radar, random split, dual form", "random", _DUAL),
         _radar("rdrd-random-tanh", "Model 2, radar, random split, plain tanh", "random"),
         _radar("rdrd-recording", "Model 2, radar, split by recording, dual form", "recording", _DUAL),
         _radar("rdrd-recording-tanh", "Model 2, radar, split by recording, plain tanh", "recording"),
-        _varied("rate-0.02", "Dual form, peak rate 0.02", optimizer={"lr": 0.02}),
-        _varied("rate-0.1", "Dual form, peak rate 0.1", optimizer={"lr": 0.1}),
-        _varied("period-10", "Dual form, period of 10 epochs", schedule={"period_epochs": 10.0}),
-        _varied("input-symmetric", "Dual form, input from -1 to 1", data={"normalise": "symmetric"}),
-        _varied("input-by-image", "Dual form, each picture normalised", data={"normalise": "image"}),
-        Experiment(
-            name="scope-batch",
-            title="Dual form, one RMS a batch",
-            config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"scope": "batch"})),
-            unpublished="varies a setting that the paper leaves open",
-            sweep=True,
-        ),
-        Experiment(
-            name="every-layer",
-            title="Dual form, every layer normalised",
-            config=_treated(_config("paper-tanh-pn-dual"), _DUAL.model_copy(update={"every": 1})),
-            unpublished="the paper says that not every layer may be normalised, without a figure",
-            sweep=True,
-        ),
+        *_SWEEP,
     ),
     differences=(
         Difference(
-            setting="filters, strides, padding", paper=LOST, ours="3x3, padding 1, stride 2 for pooling; widths by us"
+            setting="filters, strides, padding",
+            paper=LOST,
+            ours="3x3, padding 1, stride 2 for pooling; widths by us, others in the sweep",
         ),
         Difference(setting="peak learning rate", paper=LOST, ours=f"{_RATE:g}, chosen beforehand; others in the sweep"),
-        Difference(setting="lowest learning rate", paper=LOST, ours="1e-4, the rate of the last epochs"),
+        Difference(
+            setting="lowest learning rate", paper=LOST, ours="1e-4, the rate of the last epochs; 0.005 in the sweep"
+        ),
         Difference(setting="period of the cosine", paper="read as one epoch", ours="1 epoch; 10 in the sweep"),
         Difference(setting="momentum", paper=NOT_SAID, ours="none"),
         Difference(
@@ -202,7 +245,9 @@ PAPER = Paper(
             ours="a sample; batch in the sweep",
         ),
         Difference(
-            setting="layers normalised", paper="every other layer", ours="tanh 9, 7, 5 and 3 of 9, as in figure 1"
+            setting="layers normalised",
+            paper="every other layer",
+            ours="tanh 9, 7, 5 and 3 of 9, as in figure 1; all in the sweep",
         ),
         Difference(setting="biases at the start", paper=NOT_SAID, ours="0"),
         Difference(setting="regularisation 0.003", paper="its form is not said", ours="L2 on weights and biases"),
@@ -229,5 +274,6 @@ PAPER = Paper(
         ),
         Contrast(question="Does the random split flatter?", first="rdrd-random", second="rdrd-recording"),
         Contrast(question="Is model 2 better than model 1?", first="model-2", second="pn-dual"),
+        *_OF_THE_SWEEP,
     ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from gradscope.config import Cifar10, Cifar100, DataSettings, Digits, Folder, Parquet, Rdrd, Robustness, RunConfig
@@ -100,8 +100,8 @@ SCALES: Mapping[str, Scale] = {
         Scale(
             name="cpu",
             says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test (radar frames: all), {CPU_EPOCHS} "
-            "epochs: an hour or two on two cores with three seeds. Too short to compare with the published figures; "
-            "what can be compared is one experiment with another, early in training.",
+            "epochs: about an hour a seed on two cores. Too short to compare with the published figures; what can be "
+            "compared is one experiment with another, early in training.",
             fit=_cpu,
             noise=Robustness(levels=(0.1, 0.2, 0.3, 0.5, 1.0), draws=3, images=1000),
         ),
@@ -142,6 +142,14 @@ def read_from(config: RunConfig, folder: str | None) -> RunConfig:
     if folder is None or reader is None or lacking(config, folder):
         return config
     return config.model_copy(update={"data": reader.read(config.data, str(_path(folder, reader)))})
+
+
+def in_form_of(config: RunConfig, path: str) -> RunConfig:
+    """The config with its data read as a run read them that has this path, if these are the same data."""
+    reader = _READERS.get(type(config.data))
+    if reader is None or PurePath(path).name != reader.name:
+        return config
+    return config.model_copy(update={"data": reader.read(config.data, path)})
 
 
 def _path(folder: str, reader: "_Reader") -> Path:

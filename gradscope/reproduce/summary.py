@@ -14,6 +14,7 @@ from gradscope.analysis.wording import UNKNOWN, percent
 from gradscope.records import Status
 from gradscope.reproduce.group import Group, Item
 from gradscope.reproduce.paper import Contrast, Difference, Experiment
+from gradscope.reproduce.scales import in_form_of
 from gradscope.store import Store, read_robustness
 
 COLUMNS = ["experiment", "title", "published", "mean", "deviation", "n", "difference", "runs"]
@@ -167,7 +168,8 @@ def differences(group: Group, experiment: Experiment) -> list[Difference]:
 def _of_scale(group: Group, experiment: Experiment) -> list[Difference]:
     """Computed from the settings themselves: the experiment's at full scale against those of its runs."""
     ours: dict[str, Any] = _actual(group, experiment)
-    found = changes(experiment.config.model_dump(mode="json"), ours)
+    full = in_form_of(experiment.config, str(ours["data"].get("path") or ""))
+    found = changes(full.model_dump(mode="json"), ours)
     return [
         Difference(setting=name, paper=f"{_said(before)} at full scale", ours=_said(after))
         for name, before, after in found

@@ -36,6 +36,7 @@ MODELS: list[Settings] = [
     PaperCnn(variant=1),
     PaperCnn(variant=2),
     PaperCnn(variant=3),
+    PaperCnn(variant=2, width=0.3),
     Resnet(depth=8),
     Resnet(depth=20, width=4),
     MobileNet(width=0.25),

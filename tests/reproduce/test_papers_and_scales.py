@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gradscope.analysis.settings import changes
 from gradscope.config import Parquet, PseudoNorm
 from gradscope.errors import ConfigError
 from gradscope.reproduce.papers import PAPERS, chosen, paper_of
@@ -63,12 +64,39 @@ def test_only_what_is_named_is_chosen_and_the_sweep_only_when_asked_for() -> Non
     assert [e.name for e in chosen(PN, ["relu-he", "tanh"])] == ["tanh", "relu-he"]
     assert not any(e.sweep for e in chosen(PN))
     assert len(chosen(PN, sweep=True)) == len(PN.experiments)
+    both = chosen(PN, ["tanh"], sweep=True)
+    assert both[0].name == "tanh"
+    assert all(e.sweep for e in both[1:])
+    assert len(both) == 1 + sum(e.sweep for e in PN.experiments)
+    kr = paper_of("kr")
+    swept = {e.name: e for e in chosen(kr, [kr.experiments[0].name], sweep=True, heavy=False)}
+    assert {e.teacher for e in swept.values() if e.sweep} <= {"", *swept}
     with pytest.raises(ConfigError, match="experiment 'resnet' is unknown; use one of tanh, pn-direct"):
         chosen(PN, ["resnet"])
     with pytest.raises(ConfigError, match="paper 'x' is unknown; use one of pn, elastic, kr, narrow-deep"):
         paper_of("x")
     with pytest.raises(ConfigError, match="scale 'x' is unknown; use one of tiny, glance, short, cpu, full"):
         scale_of("x")
+
+
+def test_the_sweep_varies_each_setting_that_is_lost_one_at_a_time_and_says_beside_what() -> None:
+    bases = [BY_NAME[name].config.model_dump(mode="json") for name in ("pn-dual", "tanh", "rdrd-random")]
+    varied = {}
+    for experiment in (e for e in PN.experiments if e.sweep):
+        own = experiment.config.model_dump(mode="json")
+        (only,) = min((changes(base, own) for base in bases), key=len)
+        varied.setdefault(only[0], []).append(only[2])
+        assert any(experiment.name in (c.first, c.second) for c in PN.contrasts)
+    assert varied == {
+        "optimizer.lr": ["0.02", "0.1", "0.02", "0.1"],
+        "schedule.min_lr": ["0.005"],
+        "schedule.period_epochs": ["10.0"],
+        "data.normalise": ["symmetric", "image"],
+        "model.width": ["0.5", "1.5"],
+        "methods.pseudo_norm.scope": ["batch"],
+        "methods.pseudo_norm.every": ["1"],
+        "data.stride": ["3"],
+    }
 
 
 def test_the_elastic_papers_figures_are_those_of_its_tables() -> None:

@@ -58,8 +58,12 @@ def test_every_setting_that_the_scale_changes_is_listed(found: Found) -> None:
 def test_where_the_data_lie_is_no_difference(found: Found, tmp_path: Path) -> None:
     (tmp_path / "cifar10").mkdir()
     group = found("model-2", seeds=1, scale="cpu", data_folder=str(tmp_path))
+    assert group.items[0].config.data.name == "parquet"
     assert group.items[0].config.data.path
-    assert "data.path" not in {d.setting for d in differences(group, group.items[0].experiment)}
+    assert not {"data", "data.path"} & {d.setting for d in differences(group, group.items[0].experiment)}
+    digits = found("model-2", seeds=1, data_folder=str(tmp_path))
+    listed = {d.setting: d.ours for d in differences(digits, digits.items[0].experiment)}
+    assert listed["data"] == "digits"
 
 
 def test_time_is_told_from_arithmetic_and_then_from_an_earlier_run(store: Store, found: Found) -> None:
