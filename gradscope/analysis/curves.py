@@ -47,6 +47,49 @@ def smoothed(metrics: pd.DataFrame, weight: float) -> pd.DataFrame:
     return pd.concat(parts) if parts else metrics.assign(smooth=np.array([], dtype=np.float64))
 
 
+EXPLODED = 10.0
+"""Times its first value, above which a loss has exploded: one that only overfits stays below."""
+
+_SEEN_OF_IT = 2.0
+"""Times its first value, up to which a loss that exploded is to be seen."""
+
+
+def exploded(losses: pd.DataFrame) -> dict[int, float]:
+    """The runs of which a loss is above `EXPLODED` times the run's own first one, each with that first loss.
+
+    Args:
+        losses: curves of one quantity: run, step, value. The first is that of a run's earliest step.
+
+    >>> exploded(pd.DataFrame({"run": [1, 1, 2, 2], "step": [0, 9, 0, 9], "value": [2.5, 3.5, 2.0, 1e11]}))
+    {2: 2.0}
+    """
+    finite = losses[np.isfinite(losses["value"])].sort_values("step", kind="stable")
+    ends = finite.groupby("run")["value"].agg(["first", "max"])
+    gone = ends[(ends["first"] > 0) & (ends["max"] > EXPLODED * ends["first"])]
+    return {int(run): float(first) for run, first in gone["first"].items()}
+
+
+def ceiling(losses: pd.DataFrame) -> float | None:
+    """Where to end an axis of losses so that the runs that exploded do not flatten the others.
+
+    Of a run that exploded twice its first loss is to be seen, of the other runs everything.
+
+    Args:
+        losses: see `exploded`.
+
+    Returns:
+        None where no run exploded, or every one did.
+
+    >>> ceiling(pd.DataFrame({"run": [1, 1, 2, 2], "step": [0, 9, 0, 9], "value": [2.5, 3.5, 2.0, 1e11]}))
+    4.0
+    """
+    gone = exploded(losses)
+    calm = losses.loc[np.isfinite(losses["value"]) & ~losses["run"].isin(list(gone)), "value"]
+    if not gone or calm.empty:
+        return None
+    return max(float(calm.max()), _SEEN_OF_IT * max(gone.values()))
+
+
 def rises(name: str) -> bool:
     """Whether more of it is better: an accuracy or a mean average precision, and not a loss."""
     return name.endswith(("accuracy", "_map", "exact_match"))

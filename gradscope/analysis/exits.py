@@ -184,3 +184,15 @@ def _without_exits(config: Mapping[str, Any]) -> dict[str, Any]:  # Any: setting
     methods = [m for m in config.get("methods", ()) if m.get("name") != "elastic"] if has_exits(config) else None
     kept = {name: config.get(name) for name in ("data", "model", "optimizer", "schedule", "train")}
     return {**kept, "methods": list(config.get("methods", ())) if methods is None else methods}
+
+
+def in_words(saved: float) -> str:
+    """How many of the multiply-accumulates it takes, where a share of them is saved; below 0 it takes more.
+
+    >>> in_words(0.25), in_words(0.004), in_words(-0.1)
+    ('saves **25%** of the', 'takes as many', 'costs another **10%** of the')
+    """
+    rounded = round(saved, 2)
+    if rounded == 0:
+        return "takes as many"
+    return f"{'saves' if rounded > 0 else 'costs another'} **{abs(rounded):.0%}** of the"

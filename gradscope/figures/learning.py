@@ -1,13 +1,17 @@
 """Learning curves: loss, accuracy and whatever else was logged, over the training."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.curves import ceiling, exploded
 from gradscope.analysis.quantities import SPLITS, quantity_and_split
+from gradscope.analysis.wording import count, significant
 from gradscope.figures.style import (
+    ABOVE,
     ALARM,
     HEIGHT,
     NEUTRAL,
@@ -20,6 +24,7 @@ from gradscope.figures.style import (
     mark_legend,
     run_colour,
     run_shape,
+    share_a_colour,
 )
 
 AXES = {"step": "step", "epoch": "epoch", "seconds": "time since the start (s)"}
@@ -33,6 +38,9 @@ _NUMBER = "datum.value && (abs(datum.value) < 1e-3 || abs(datum.value) >= 1e5) ?
 )
 """A number of any size as an axis says it."""
 
+_MARKERS = 8
+"""On a line whose colour another run has too, about."""
+
 
 def learning_curve(
     metrics: pd.DataFrame,
@@ -45,7 +53,8 @@ def learning_curve(
 ) -> Figure:
     """Training (whole line), validation (dashed, with points) and test of one quantity, raw pale behind smoothed.
 
-    A value that is not finite is a red cross where the curve was last seen.
+    A value that is not finite is a red cross where the curve was last seen. Where a loss exploded, the axis ends at
+    what the others need, a red triangle is where a curve leaves it, and a line below the title counts what lies above.
 
     Args:
         metrics: `gradscope.analysis.curves.smoothed` of `gradscope.store.read.metrics`; of
@@ -61,17 +70,64 @@ def learning_curve(
     rows = rows[rows[against].notna()]
     if rows.empty:
         return empty(text, height)
-    rows["seen"] = rows.groupby(["run", "name"])["value"].ffill().fillna(0.0)
-    axis = _axis(what, rows)
+    axes = _axes(what, rows, against)
+    rows["seen"] = _last_seen(rows).clip(upper=axes.top)
     parts = [
-        *_spread(rows, runs, against, axis),
-        _raw(rows, runs, against, axis),
-        _smooth(rows, runs, against, axis),
-        _validation(rows, runs, against, axis),
+        *_spread(rows, runs, axes),
+        _raw(rows, runs, axes),
+        _smooth(rows, runs, axes),
+        _validation(rows, runs, axes),
+        *_sparse(rows, runs, axes),
     ]
-    if rows["broken"].any():
-        parts.append(_broken(rows[rows["broken"]].groupby(["run", "name"]).head(1), against))
-    return finished(alt.layer(*parts).resolve_scale(shape="independent"), text, height, columns=3)
+    above = rows.head(0) if axes.top is None else rows[rows["value"] > axes.top]
+    if rows["broken"].any() or len(above):
+        parts.append(_marks(_special(rows, above), axes))
+    whole = alt.layer(*parts).resolve_scale(shape="independent")
+    return finished(whole, text, height, columns=3, below=_cut(above))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axes:
+    x: alt.X
+    y: alt.Axis
+    scale: alt.Scale
+    top: float | None
+    """Where the vertical one ends; None where it holds everything."""
+
+    def along(self, column: str) -> alt.Y:
+        """The vertical axis of a column."""
+        return alt.Y(f"{column}:Q", axis=self.y, scale=self.scale)
+
+
+def _axes(what: str, rows: pd.DataFrame, against: str) -> _Axes:
+    """Linear; without what a run that exploded has above the others, logarithmic where all of them exploded."""
+    top = ceiling(rows) if "loss" in what else None
+    scale = alt.Scale(zero=False) if top is None else alt.Scale(zero=False, domainMax=top, nice=False)
+    if top is None and "loss" in what and exploded(rows) and not (rows["value"] <= 0).any():
+        scale = alt.Scale(type="log")
+    return _Axes(x=_x(against), y=_axis(what, rows), scale=scale, top=top)
+
+
+def _last_seen(rows: pd.DataFrame) -> pd.Series:
+    """The last finite value of each point's curve; the least of all where it had none."""
+    finite = rows["value"].where(~rows["broken"])
+    least = finite.min() if finite.notna().any() else 0.0
+    return finite.groupby([rows["run"], rows["name"]]).ffill().fillna(least)
+
+
+def _cut(above: pd.DataFrame) -> str | None:
+    """What the axis does not hold, in words."""
+    if above.empty:
+        return None
+    runs = list(dict.fromkeys(above["label"]))
+    whose = ", ".join(runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
+    return f"{count(len(above))} points of {whose} lie above, up to {significant(float(above['value'].max()))}"
+
+
+def _special(rows: pd.DataFrame, above: pd.DataFrame) -> pd.DataFrame:
+    """Of each curve the first point above the axis, and the first that is not finite."""
+    firsts = {ABOVE: above, NONFINITE: rows[rows["broken"]]}
+    return pd.concat([f.groupby(["run", "name"]).head(1).assign(mark=mark) for mark, f in firsts.items()])
 
 
 def _of(what: str, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -94,10 +150,6 @@ def _x(against: str) -> alt.X:
     )
 
 
-def _y(column: str, axis: alt.Axis) -> alt.Y:
-    return alt.Y(f"{column}:Q", axis=axis, scale=alt.Scale(zero=False))
-
-
 def _tooltip() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title="run"),
@@ -118,11 +170,13 @@ def _split_dash(rows: pd.DataFrame) -> alt.StrokeDash:
     return alt.StrokeDash("split:N", scale=scale, legend=None if present == [SPLITS[0]] else legend)
 
 
-def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
-    line = alt.Chart(_slim(rows)).mark_line(strokeWidth=1, opacity=0.25, invalid="break-paths-show-path-domains")
+def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
+    line = alt.Chart(_slim(rows)).mark_line(
+        strokeWidth=1, opacity=0.25, clip=True, invalid="break-paths-show-path-domains"
+    )
     chart: alt.Chart = line.encode(
-        x=_x(against),
-        y=_y("value", axis),
+        x=axes.x,
+        y=axes.along("value"),
         color=run_colour(runs),
         strokeDash=_split_dash(rows),
         detail=["run:N", "name:N"],
@@ -130,14 +184,14 @@ def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: a
     return chart
 
 
-def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> list[alt.Chart]:
+def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> list[alt.Chart]:
     if "low" not in rows or rows["low"].isna().all():
         return []
     pooled = _slim(rows).assign(low=rows["low"], high=rows["high"]).dropna(subset=["low", "high"])
-    area = alt.Chart(pooled).mark_area(opacity=0.15)
+    area = alt.Chart(pooled).mark_area(opacity=0.15, clip=True)
     chart: alt.Chart = area.encode(
-        x=_x(against),
-        y=_y("low", axis),
+        x=axes.x,
+        y=axes.along("low"),
         y2="high:Q",
         color=run_colour(runs),
         detail=["run:N", "name:N"],
@@ -146,11 +200,11 @@ def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis
     return [chart]
 
 
-def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
-    line = alt.Chart(_slim(rows)).mark_line(strokeWidth=2, invalid="break-paths-show-path-domains")
+def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
+    line = alt.Chart(_slim(rows)).mark_line(strokeWidth=2, clip=True, invalid="break-paths-show-path-domains")
     chart: alt.Chart = line.encode(
-        x=_x(against),
-        y=_y("smooth", axis),
+        x=axes.x,
+        y=axes.along("smooth"),
         color=run_colour(runs),
         strokeDash=_split_dash(rows),
         detail=["run:N", "name:N"],
@@ -159,19 +213,44 @@ def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis
     return chart
 
 
-def _validation(rows: pd.DataFrame, runs: Mapping[int, RunStyle], against: str, axis: alt.Axis) -> alt.Chart:
-    points = alt.Chart(_slim(rows[(rows["split"] != SPLITS[0]) & ~rows["broken"]])).mark_point(filled=True, size=35)
+def _validation(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
+    return _points(rows[(rows["split"] != SPLITS[0]) & ~rows["broken"]], runs, axes)
+
+
+def _sparse(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> list[alt.Chart]:
+    """A few markers on the whole lines too, where two runs have one colour."""
+    if not share_a_colour(runs):
+        return []
+    training = rows[(rows["split"] == SPLITS[0]) & ~rows["broken"]]
+    place, size = (training.groupby(["run", "name"])["step"].transform(f) for f in ("rank", "size"))
+    stride = np.maximum(size // _MARKERS, 1)
+    return [_points(training[place % stride == stride // 2], runs, axes)]
+
+
+def _points(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
+    size = 70 if share_a_colour(runs) else 35
+    points = alt.Chart(_slim(rows)).mark_point(filled=True, size=size, clip=True)
     chart: alt.Chart = points.encode(
-        x=_x(against), y=_y("smooth", axis), color=run_colour(runs), shape=run_shape(runs), tooltip=_tooltip()
+        x=axes.x,
+        y=axes.along("smooth"),
+        color=run_colour(runs),
+        shape=run_shape(runs),
+        tooltip=_tooltip(),
     )
     return chart
 
 
-def _broken(rows: pd.DataFrame, against: str) -> alt.Chart:
-    shape = alt.Shape("mark:N", scale=alt.Scale(domain=[NONFINITE], range=["cross"]), legend=mark_legend())
-    points = alt.Chart(_slim(rows).assign(seen=rows["seen"], mark=NONFINITE))
+def _marks(rows: pd.DataFrame, axes: _Axes) -> alt.Chart:
+    """What no line shows, where the curve was last seen."""
+    known = {ABOVE: "triangle-up", NONFINITE: "cross"}
+    present = [mark for mark in known if (rows["mark"] == mark).any()]
+    scale = alt.Scale(domain=present, range=[known[mark] for mark in present])
+    points = alt.Chart(_slim(rows).assign(seen=rows["seen"], mark=rows["mark"]))
     chart: alt.Chart = points.mark_point(size=120, strokeWidth=2, color=ALARM, filled=True).encode(
-        x=_x(against), y=alt.Y("seen:Q"), shape=shape, tooltip=_tooltip()
+        x=axes.x,
+        y=alt.Y("seen:Q"),
+        shape=alt.Shape("mark:N", scale=scale, legend=mark_legend()),
+        tooltip=_tooltip(),
     )
     return chart
 

@@ -1,9 +1,12 @@
 """The network from input to output, a cell a layer, coloured by health, over the training."""
 
+from collections.abc import Sequence
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.findings.finding import Finding, Severity
 from gradscope.analysis.findings.health import CRITICAL, HEALTHY, NOTED, WARNING
 from gradscope.figures import style
 from gradscope.figures.style import ALARM, PALETTE, SMALL_HEIGHT, Figure, empty, finished
@@ -12,17 +15,27 @@ COLOURS = {HEALTHY: style.HEALTHY, NOTED: "#7dbf8b", WARNING: "#f0a000", CRITICA
 SIGNS = {HEALTHY: "✓", NOTED: "·", WARNING: "!", CRITICAL: "✕"}
 """So that nobody has to tell red from green."""
 
+_WORDS = {Severity.NOTE: NOTED, Severity.WARNING: WARNING, Severity.CRITICAL: CRITICAL}
+
 _NARROWEST = 0.25
 """Width of the smallest layer, as a share of that of an average one."""
 
 _NOW_GAP, _NOW_HEIGHT = 0.05, 0.18
 """Of the band that shows how it is now, above the others, as shares of the time."""
 
+_NOTHING = "nothing found"
+
 _SIGN_FITS = 0.012
 """Share of the figure's width below which a cell has no room for a sign."""
 
 
-def network_strip(health: pd.DataFrame, *, layer: int | None = None, height: int = SMALL_HEIGHT) -> Figure:
+def network_strip(
+    health: pd.DataFrame,
+    *,
+    findings: Sequence[Finding] | None = None,
+    layer: int | None = None,
+    height: int = SMALL_HEIGHT,
+) -> Figure:
     """Layers from the input (left) to the output (right), wide as their share of the parameters, over the steps.
 
     The band above is how it is now, with a sign in each cell. A layer of few parameters is widened to be seen. A click
@@ -30,6 +43,8 @@ def network_strip(health: pd.DataFrame, *, layer: int | None = None, height: int
 
     Args:
         health: `gradscope.analysis.findings.health.health`.
+        findings: what is said of the run now. It may know more than the last record: a value that stopped being finite
+            between two records is known from the step itself. By default the band shows the last record again.
         layer: the layer to point out.
         height: in pixels.
     """
@@ -38,6 +53,8 @@ def network_strip(health: pd.DataFrame, *, layer: int | None = None, height: int
         return empty(title, height)
     cells = _cells(health)
     now = _now(cells)
+    if findings is not None:
+        now = _told(now, findings)
     parts = [_rects(pd.concat([cells, now]), cells), _borders(now), _signs(now)]
     if layer is not None:
         parts.append(_outline(now[now["layer"] == layer]))
@@ -49,6 +66,17 @@ def _now(cells: pd.DataFrame) -> pd.DataFrame:
     end, length = float(cells["until"].max()), float(cells["until"].max() - cells["at"].min())
     last: pd.DataFrame = cells[cells["step"] == cells["step"].max()]
     return last.assign(at=end + _NOW_GAP * length, until=end + (_NOW_GAP + _NOW_HEIGHT) * length)
+
+
+def _told(now: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+    """The band with what the findings that go on say of each layer."""
+    going_on = [finding for finding in findings if finding.until is None]
+    found = {layer: [f for f in going_on if layer in f.layers] for layer in now["layer"]}
+    worst = {layer: max((f.severity for f in own), key=lambda s: s.rank) for layer, own in found.items() if own}
+    health = now["layer"].map({layer: _WORDS[worst[layer]] if layer in worst else HEALTHY for layer in found})
+    why = {layer: ", ".join(f.name.replace("_", " ") for f in own) or _NOTHING for layer, own in found.items()}
+    step = max([int(now["step"].max()), *(finding.since for finding in going_on)])
+    return now.assign(step=step, health=health, why=now["layer"].map(why), sign=health.map(SIGNS))
 
 
 def _cells(health: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +94,7 @@ def _cells(health: pd.DataFrame) -> pd.DataFrame:
         right=health["layer"].map({i: b for i, (_, b) in ends.items()}),
         at=health["step"].astype(float),
         until=health["step"].map(after).astype(float),
-        why=health["why"].where(health["why"] != "", "nothing found"),
+        why=health["why"].where(health["why"] != "", _NOTHING),
         sign=health["health"].map(SIGNS),
     )
 

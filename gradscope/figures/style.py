@@ -33,6 +33,7 @@ HEIGHT = 340
 SMALL_HEIGHT = 220
 
 VALUE, ZERO, NONFINITE = "value", "exactly zero", "not finite"
+ABOVE = "above the axis"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,11 @@ def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
     return alt.Shape("label:N", scale=scale, legend=None)
 
 
+def share_a_colour(runs: Mapping[int, RunStyle]) -> bool:
+    """Whether two of the runs have the same colour, so that dash or marker alone tells them apart."""
+    return len({style.colour for style in runs.values()}) < len(runs)
+
+
 def _run_legend() -> alt.Legend:
     """A piece of the run's line: a disc would hide the dash, which tells two runs of one colour apart."""
     return alt.Legend(
@@ -116,10 +122,19 @@ def mark_legend() -> alt.Legend:
 Figure = alt.Chart | alt.LayerChart
 
 
-def finished(chart: Figure | alt.FacetChart, title: str, height: int, *, columns: int = 5) -> Figure:
-    """The figure with its title and height; of the legend's columns five fit a page, three fit half of one."""
+def finished(
+    chart: Figure | alt.FacetChart, title: str, height: int, *, columns: int = 5, below: str | None = None
+) -> Figure:
+    """The figure with its title, a line below that, and its height.
+
+    Of the legend's columns five fit a page, three fit half of one.
+    """
+    subtitle, colour = (alt.Undefined, alt.Undefined) if below is None else (below, NEUTRAL)
     whole: Figure = (
-        chart.properties(height=height, title=alt.TitleParams(title, anchor="start", offset=4))
+        chart.properties(
+            height=height,
+            title=alt.TitleParams(title, anchor="start", offset=4, subtitle=subtitle, subtitleColor=colour),
+        )
         .configure_axis(titlePadding=8)
         .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14, columns=columns)
     )

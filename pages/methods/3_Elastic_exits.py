@@ -14,6 +14,7 @@ from gradscope.analysis.exits import (
     cosines_to_last,
     examples,
     has_exits,
+    in_words,
     leavers,
     left_at,
     metric_names,
@@ -180,9 +181,8 @@ def sentence(found: pd.DataFrame, own: pd.DataFrame) -> str:
     saved = 1 - float((found["share"].to_numpy() * macs).sum()) / float(own["macs"].iloc[-1])
     right = found["accuracy"].fillna(0.0) * found["share"]
     accuracy, last = float(right.sum()), float(own["accuracy"].iloc[-1])
-    word = "saves" if saved >= 0 else "costs another"
     return (
-        f"Leaving there {word} **{abs(saved):.0%}** of the multiply-accumulates: accuracy **{accuracy:.1%}**, "
+        f"Leaving there {in_words(saved)} multiply-accumulates: accuracy **{accuracy:.1%}**, "
         f"with the last exit for all **{last:.1%}**, on {count(int(found['pictures'].sum()))} test pictures."
     )
 

@@ -117,7 +117,18 @@ def figure_of(run: Run, finding: Finding) -> alt.TopLevelMixin:
     if finding.name in ("no_update", "large_update"):
         return update_ratio(source.update_ratio(store, run, layer or 0), colour=looks[run.id].colour, height=240)
     rows = source.layer_map(store, run, kind, 200)
+    if finding.name == "nonfinite":
+        rows = with_the_first_bad_value(rows, finding)
     return layer_map(rows, kind=kind, layer=layer, step=seen.step, height=240)
+
+
+def with_the_first_bad_value(rows: pd.DataFrame, finding: Finding) -> pd.DataFrame:
+    """The records, and the layer at the step at which it broke, which need not be one that was recorded."""
+    seen = finding.evidence
+    before = rows[(rows["layer"] == seen.layer) & (rows["step"] < (seen.step or 0))].tail(1)
+    if before.empty or (rows["step"] == seen.step).any():
+        return rows
+    return pd.concat([rows, before.assign(step=seen.step, rms=float("nan"), nan=before["n"])], ignore_index=True)
 
 
 def launch(run: Run, remedy: Remedy) -> None:
@@ -223,7 +234,8 @@ def draw(runs: list[Run]) -> None:
     say(findings, tables)
     strip = source.health(store, run)
     if len(strip):
-        show.chart(network_strip(strip), "strip", "health of each layer over the training", open_layer)
+        figure = network_strip(strip, findings=findings)
+        show.chart(figure, "strip", "health of each layer over the training", open_layer)
     for i, finding in enumerate(findings):
         tell(run, finding, tables, first=i == 0)
     if len(runs) > 1:

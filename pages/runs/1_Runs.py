@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from gradscope import jobs
 from gradscope.analysis import decay
@@ -20,6 +21,7 @@ from pages.frame import address, choice, run_actions, show, source
 from pages.frame.chips import chip
 
 ALWAYS_TO_GROUP_BY = ["nothing", "status", "methods"]
+SCORES = ("accuracy", "mAP")
 
 
 def filters(runs: Sequence[Run]) -> tuple[list[Run], str]:
@@ -117,31 +119,33 @@ def columns(runs: Sequence[Run]) -> list[str]:
     return ["", "run", "status", *done, *left, *results, "preset", "data", "images/s", "tags"]
 
 
-def column_look() -> dict[str, object]:
-    """How the columns are shown."""
+def column_look(runs: Sequence[Run]) -> dict[str, ColumnConfig]:
+    """How the columns are shown; up to `took` they fit a window of 1280 pixels."""
     column = st.column_config
+    resting = all(run.status.is_final for run in runs)
+    score = 65 if all(run.results.score == "accuracy" for run in runs) else 90
     return {
         "": column.ImageColumn(width=46, pinned=True),
-        "run": column.TextColumn(width=160, pinned=True),
-        "status": column.TextColumn(width=95),
-        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=75),
-        "left": column.TextColumn("time left", width=70),
+        "run": column.TextColumn(width=180 if resting else 120, pinned=True),
+        "status": column.TextColumn(width=92),
+        "done": column.ProgressColumn(min_value=0, max_value=100, format="%.0f %%", width=75 if resting else 62),
+        "left": column.TextColumn("time left", width=78),
         "preset": column.TextColumn(width=95),
         "data": column.TextColumn(width=60),
-        "best": column.TextColumn("best val.", width=65, help="Best validation accuracy, or mAP"),
-        "last": column.TextColumn("last val.", width=65, help="Validation accuracy of the last epoch"),
-        "loss": column.LineChartColumn(width=70, help="Training loss"),
+        "best": column.TextColumn("best val.", width=score, help="Best validation accuracy, or mAP"),
+        "last": column.TextColumn("last val.", width=score, help="Validation accuracy, or mAP, of the last epoch"),
+        "loss": column.LineChartColumn(width=52, help="Training loss"),
         "worst layer": column.TextColumn(
-            width=145, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
+            width=118, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
         ),
         "images/s": column.NumberColumn(format="%.0f", width=80),
         "started": column.DatetimeColumn(
-            format="D MMM YYYY, HH:mm",
-            width=140,
+            format="D MMM, HH:mm",
+            width=98,
             timezone=show.zone().key,
-            help=f"In your time zone, {show.zone().key}; tick the run to see it in UTC",
+            help=f"In your time zone, {show.zone().key}; tick the run to see the year, and it in UTC",
         ),
-        "took": column.TextColumn(width=90, help="Time at work, over all the times the run was started"),
+        "took": column.TextColumn(width=80, help="Time at work, over all the times the run was started"),
         "tags": column.ListColumn(width=90),
     }
 
@@ -153,18 +157,20 @@ def remember(key: str, ids: list[int]) -> None:
 
 
 def groups(runs: Sequence[Run], by: str) -> None:
-    """One line a group: how many runs, and the mean of their best accuracy."""
+    """One line a group: how many runs, and the mean of their best scores, those of a kind together."""
     rows = []
     for run in runs:
         settings = flatten(run.config)
         methods = ", ".join(k.split(".")[1] for k in settings if k.startswith("methods.") and k.count(".") == 1)
         value = {"status": run.status.value, "methods": methods or "none"}.get(by, settings.get(by, UNKNOWN))
-        rows.append((value, run.results.best_val_accuracy))
-    frame = pd.DataFrame(rows, columns=[by, "best"]).astype({"best": "float64"})
-    found = frame.groupby(by)["best"].agg(["size", "mean", "std"]).reset_index()
-    shown = found.assign(mean=found["mean"].map(percent), std=found["std"].map(percent))
-    names = {"size": "runs", "mean": "mean best validation accuracy", "std": "standard deviation"}
-    st.dataframe(shown.rename(columns=names), hide_index=True, key="groups")
+        rows.append((value, run.results.best_val_accuracy, run.results.best_val_map))
+    frame = pd.DataFrame(rows, columns=[by, *SCORES]).astype(dict.fromkeys(SCORES, "float64"))
+    found = frame.groupby(by)
+    shown: dict[str, pd.Series] = {"runs": found.size()}
+    for score in [name for name in SCORES if name == SCORES[0] or frame[name].notna().any()]:
+        shown[f"mean best validation {score}"] = found[score].mean().map(percent)
+        shown[f"standard deviation{'' if score == SCORES[0] else f' of {score}'}"] = found[score].std().map(percent)
+    st.dataframe(pd.DataFrame(shown).reset_index(), hide_index=True, key="groups")
 
 
 store = source.the_store()
@@ -196,7 +202,7 @@ def draw() -> None:
             hide_index=True,
             height="content" if len(runs) <= 13 else 470,
             column_order=columns(runs),
-            column_config=column_look(),
+            column_config=column_look(runs),
             selection_mode="multi-row",
             selection_default={"selection": {"rows": [i for i, run in enumerate(ids) if run in picked_before]}},
             on_select=lambda: remember(key, ids),

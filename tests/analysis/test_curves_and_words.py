@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradscope.analysis import curves, settings, wording
+from gradscope.analysis import curves, exits, settings, wording
 from gradscope.analysis.estimate import estimate
 from gradscope.analysis.life import seconds_left, seconds_taken, share_done
 from gradscope.overrides import with_overrides
@@ -13,7 +13,7 @@ from gradscope.presets import PRESETS
 from gradscope.records import Progress, Provenance, Results, Run, Status
 
 
-@pytest.mark.parametrize("module", [curves, settings, wording])
+@pytest.mark.parametrize("module", [curves, exits, settings, wording])
 def test_the_examples_in_the_docstrings(module: object) -> None:
     assert doctest.testmod(module).failed == 0
 

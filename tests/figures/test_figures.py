@@ -271,6 +271,47 @@ def test_the_first_value_that_is_not_finite_is_marked_where_the_curve_was_last_s
     ]
 
 
+def losses(*values: float) -> pd.DataFrame:
+    steps = list(range(len(values)))
+    return (
+        METRICS.head(1)
+        .drop(columns=["step", "value", "smooth"])
+        .merge(pd.DataFrame({"step": steps, "value": values, "smooth": values}), how="cross")
+    )
+
+
+def test_a_loss_that_exploded_leaves_the_axis_to_the_other_runs_and_is_counted() -> None:
+    calm, gone = losses(2.5, 3.0, 1.0).assign(run=1), losses(2.0, 9.0, 1e5, 1e11).assign(run=2)
+    spec = learning_curve(pd.concat([calm, gone]), RUNS, what="loss").to_dict()
+    assert spec["layer"][1]["encoding"]["y"]["scale"] == {"domainMax": 4.0, "nice": False, "zero": False}
+    assert spec["title"]["subtitle"] == "3 points of tanh #2 lie above, up to 1·10¹¹"
+    marks = pd.DataFrame(spec["datasets"][spec["layer"][-1]["data"]["name"]])
+    assert marks[["run", "step", "seen", "mark"]].to_numpy().tolist() == [[2, 1, 4.0, "above the axis"]]
+
+
+def test_where_every_loss_exploded_the_axis_is_logarithmic_and_nothing_is_cut() -> None:
+    spec = learning_curve(losses(2.0, 9.0, 1e5, 1e11).assign(run=2), RUNS, what="loss").to_dict()
+    assert spec["layer"][1]["encoding"]["y"]["scale"] == {"type": "log"}
+    assert "subtitle" not in spec["title"]
+
+
+def test_a_loss_that_overfits_and_a_learning_rate_that_warms_up_are_drawn_whole() -> None:
+    for what, curve in (("loss", losses(2.0, 0.1, 9.0)), ("learning rate", losses(1e-5, 1e-2).assign(name="lr"))):
+        spec = learning_curve(curve.assign(run=2), RUNS, what=what).to_dict()
+        assert spec["layer"][1]["encoding"]["y"]["scale"] == {"zero": False}
+
+
+def test_two_runs_of_one_colour_have_markers_on_their_training_lines_too() -> None:
+    twins = styles({2: "a", 12: "b"})
+    curves = pd.concat([losses(*range(40)).assign(run=run) for run in twins])
+    spec = learning_curve(curves, twins).to_dict()
+    points = pd.DataFrame(spec["datasets"][spec["layer"][-1]["data"]["name"]])
+    assert points["run"].value_counts().to_dict() == {2: 8, 12: 8}
+    assert spec["layer"][-1]["encoding"]["shape"]["scale"]["range"] == ["square", "triangle-down"]
+    alone = learning_curve(curves, {2: twins[2]}).to_dict()
+    assert len(alone["layer"]) == len(spec["layer"]) - 1
+
+
 def test_an_axis_of_accuracy_holds_every_band_and_published_point_in_tenths() -> None:
     assert span(ROBUST, "accuracy") == pytest.approx((0.4, 0.9))
     assert span(ROBUST[ROBUST["level"] == 1], "accuracy", PUBLISHED) == pytest.approx((0.4, 0.9))

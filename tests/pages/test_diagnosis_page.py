@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from stores import STORIES, add, fill
@@ -83,3 +84,11 @@ def test_findings_of_every_kind_are_drawn(store: Store, page: Page, name: str) -
     test = page("Diagnosis")
     assert not test.exception
     assert not test.error
+
+
+def test_the_strip_and_the_evidence_show_a_layer_that_broke_between_two_records(store: Store, page: Page) -> None:
+    add(store, replace(BY_NAME["exploded"], breaks_at=13), [0, 1, 2, 4, 8])
+    strip, evidence = (json.loads(chart.proto.spec) for chart in page("Diagnosis").get("vega_lite_chart")[:2])
+    assert strip["layer"][0]["encoding"]["color"]["scale"]["domain"][-1] == "critical"
+    marks = evidence["layer"][1]["encoding"]["color"]["scale"]["domain"]
+    assert marks == ["exactly zero", "not finite"], "the layer is red at the step at which it broke"

@@ -5,7 +5,7 @@ import pytest
 from stores import STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
-from gradscope.records import Batch, Metric, Pace, Progress, Provenance, SkippedStep, Status
+from gradscope.records import Batch, Metric, Pace, Progress, Provenance, Results, SkippedStep, Status
 from gradscope.store import Store, read, write
 
 Page = Callable[..., AppTest]
@@ -141,6 +141,27 @@ def test_runs_are_grouped_by_any_setting_that_differs(store: Store, page: Page) 
     assert groups["model.depth"].tolist() == ["10", "30"]
     assert groups["runs"].tolist() == [2, 2]
     assert "Group by train.seed" in page("Runs").selectbox(key="group").options
+
+
+def test_groups_have_a_mean_of_accuracies_and_one_of_average_precisions(store: Store, page: Page) -> None:
+    first, second, third = [*fill(store, 2, FEW), add(store, BY_NAME["relu"], FEW)]
+    write.results(store, first, Results(val_accuracy=0.8, best_val_accuracy=0.8))
+    assert "mean best validation mAP" not in page("Runs", group="status").dataframe[0].value
+    write.results(store, second, Results(val_map=0.3, best_val_map=0.4))
+    write.results(store, third, Results(val_map=0.5, best_val_map=0.6))
+    group = page("Runs", group="status").dataframe[0].value.iloc[0]
+    assert group["runs"] == 3
+    assert group["mean best validation mAP"] == "50.0 %"
+    assert group["standard deviation of mAP"] == "14.1 %"
+
+
+def test_a_table_of_thirty_runs_shows_how_long_each_took_in_a_window_of_1280(store: Store, page: Page) -> None:
+    fill(store, 30, FEW)
+    table = page("Runs").dataframe[0].proto
+    look = json.loads(table.columns)
+    shown = ["_checkbox", *table.column_order]
+    widths = [{"_checkbox": 32, **{n: c.get("width", 100) for n, c in look.items()}}[name] for name in shown]
+    assert sum(widths[: shown.index("took") + 1]) <= 909
 
 
 def test_how_far_a_run_is_has_a_column_until_all_have_ended(store: Store, page: Page) -> None:
