@@ -24,7 +24,6 @@ In anybody's loop: replace `torch.tanh(z)` by `pseudo_norm(z, TANH)`, or `nn.Tan
 for the dual form give it a `FeedbackPath(lowest_layer_of_the_group)`.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -78,14 +77,26 @@ def _tanh_derivative(y: Tensor) -> Tensor:
     return torch.addcmul(y.new_ones(()), y, y, value=-1)
 
 
+def _sigmoid_derivative(y: Tensor) -> Tensor:
+    return torch.addcmul(y, y, y, value=-1)
+
+
+def _elu_derivative(y: Tensor) -> Tensor:
+    return torch.where(y > 0, 1.0, y + 1)
+
+
+def _softplus_derivative(y: Tensor) -> Tensor:
+    return -torch.expm1(-y)
+
+
 TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative, kind=slopes.TANH)
-SIGMOID = Smooth(function=torch.sigmoid, derivative=lambda y: torch.addcmul(y, y, y, value=-1), kind=slopes.SIGMOID)
+SIGMOID = Smooth(function=torch.sigmoid, derivative=_sigmoid_derivative, kind=slopes.SIGMOID)
 SMOOTH: Mapping[type[nn.Module], Smooth] = {
     nn.Tanh: TANH,
     nn.Sigmoid: SIGMOID,
-    nn.ELU: Smooth(function=functional.elu, derivative=lambda y: torch.where(y > 0, 1.0, y + 1)),
+    nn.ELU: Smooth(function=functional.elu, derivative=_elu_derivative),
     nn.SELU: Smooth(function=torch.selu, derivative=_selu_derivative),
-    nn.Softplus: Smooth(function=functional.softplus, derivative=lambda y: -torch.expm1(-y)),
+    nn.Softplus: Smooth(function=functional.softplus, derivative=_softplus_derivative),
     nn.GELU: Smooth(function=functional.gelu, derivative=_gelu_derivative, saves="input"),
     nn.SiLU: Smooth(function=functional.silu, derivative=_silu_derivative, saves="input"),
 }
@@ -137,48 +148,59 @@ def local(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[T
     return derivative.mul_(error), gains
 
 
-def _treatment(form: Treatment, smooth: Smooth, device: str) -> Treatment:
-    """The form as it is quickest on that type of device."""
-    if device != "cpu" or smooth.kind is None or torch.compiler.is_compiling():
-        return fused(form, device)
-    return functools.partial(_looped, form)
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """All that a backward pass has to know beside its tensors."""
 
+    smooth: Smooth
+    scope: Scope
+    applied: bool
+    """Whether the error takes the gain with it: not in the dual form."""
+    listeners: Sequence[Listener]
 
-def _looped(form: Treatment, saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
-    """The form by the compiled loop, where the tensors and the activation are ones it can take."""
-    if smooth.kind is None or not slopes.fits(saved, error):
-        return form(saved, error, smooth, scope)
-    return slopes.treat(saved, error, smooth.kind, scope, applied=form is direct)
+    def treat(self, saved: Tensor, error: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The form as it is quickest on that device; see `Treatment`. The gain may be None where nobody asks for it."""
+        kind = self.smooth.kind
+        # a compiler that traces this cannot look into the loop
+        if kind is not None and not torch.compiler.is_compiling():
+            told = bool(self.listeners) or not self.applied
+            treated = slopes.treat(saved, error, kind, self.scope, applied=self.applied, told=told)
+            if treated is not None:
+                return treated
+        return fused(direct if self.applied else local, saved.device.type)(saved, error, self.smooth, self.scope)
 
 
 class _PseudoNormFunction(torch.autograd.Function):
+    """Behind a large matrix every name that is looked up costs a cache miss or two: few are, and few are handed on."""
+
     @staticmethod
-    def forward(  # Any: torch gives its context no type
-        ctx: Any, z: Tensor, wire: Tensor | None, smooth: Smooth, scope: Scope, listeners: Sequence[Listener]
-    ) -> Tensor:
-        y = smooth.function(z)
-        ctx.save_for_backward(y if smooth.saves == "output" else z)
-        ctx.treatment = _treatment(local if wire is not None else direct, smooth, z.device.type)
-        ctx.smooth, ctx.scope, ctx.listeners = smooth, scope, listeners
+    def forward(ctx: Any, z: Tensor, wire: Tensor | None, how: _How) -> Tensor:  # Any: torch gives its context no type
+        y = how.smooth.function(z)
+        ctx.save_for_backward(y if how.smooth.saves == "output" else z)
+        ctx.how = how
         return y
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        # the guard against a second derivative costs as much as a small layer's arithmetic
-        return _guarded(ctx, error) if torch.is_grad_enabled() else _backward(ctx, error)
+        if torch.is_grad_enabled():  # always going through that guard would cost as much as a small layer's arithmetic
+            return _guarded(ctx, error)
+        (saved,) = ctx.saved_tensors
+        how: _How = ctx.how
+        out, gains = how.treat(saved, error)
+        if gains is None:
+            return out, None, None
+        if how.listeners:
+            _tell(how, saved, gains)
+        return out, None if how.applied else gains.flatten(), None
 
 
-def _backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-    (saved,) = ctx.saved_tensors
-    out, gains = ctx.treatment(saved, error, ctx.smooth, ctx.scope)
-    if ctx.listeners:
-        above = ctx.smooth.derivative(saved).abs_() * gains.reshape(-1, *[1] * (saved.dim() - 1)) > 1
-        for tell in ctx.listeners:
-            tell(gains.mean(), above.count_nonzero() / above.numel())
-    return out, gains.flatten().to(_wide(saved.dtype)) if ctx.needs_input_grad[1] else None, None, None, None
+_guarded = torch.autograd.function.once_differentiable(_PseudoNormFunction.backward)
 
 
-_guarded = torch.autograd.function.once_differentiable(_backward)
+def _tell(how: _How, saved: Tensor, gains: Tensor) -> None:
+    above = how.smooth.derivative(saved).abs_() * gains.reshape(-1, *[1] * (saved.dim() - 1)) > 1
+    for tell in how.listeners:
+        tell(gains.mean(), above.count_nonzero() / above.numel())
 
 
 def pseudo_norm(
@@ -200,7 +222,11 @@ def pseudo_norm(
     Returns:
         f(z), [B, ...]. Only the tensor that plain autograd would keep is saved for the backward pass.
     """
-    out: Tensor = _PseudoNormFunction.apply(z, wire, smooth, scope, listeners)
+    return _treated(z, wire, _How(smooth=smooth, scope=scope, applied=wire is None, listeners=listeners))
+
+
+def _treated(z: Tensor, wire: Tensor | None, how: _How) -> Tensor:
+    out: Tensor = _PseudoNormFunction.apply(z, wire, how)
     return out
 
 
@@ -217,12 +243,16 @@ class _EntryFunction(torch.autograd.Function):
         return x.view_as(x), x.new_zeros(len(x) if scope == "sample" else 1, dtype=_wide(x.dtype))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, error: Tensor | None, gain: Tensor | None) -> tuple[Tensor | None, None]:
+        if torch.is_grad_enabled():
+            return _guarded_entry(ctx, error, gain)
         if error is None or gain is None:  # nothing came down, or nothing is known of the derivative at the top
             return error, None
         # in place: the layer behind the entry made this error for nobody else
         return error.mul_(gain.reshape(-1, *[1] * (error.dim() - 1))), None
+
+
+_guarded_entry = torch.autograd.function.once_differentiable(_EntryFunction.backward)
 
 
 class FeedbackPath:
@@ -276,14 +306,15 @@ class PseudoNormalised(nn.Module):
         self.scope = scope
         self.path = path
         self.gain_listeners: list[Listener] = []
+        smooth = SMOOTH[type(activation)]
+        self._how = _How(smooth=smooth, scope=scope, applied=path is None, listeners=self.gain_listeners)
 
     gain_of = PseudoNorm.model_fields["name"].default
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, ...] to [B, ...]."""
         if self.training:
-            wire = self.path.take_wire() if self.path else None
-            return pseudo_norm(z, SMOOTH[type(self.activation)], self.scope, wire, self.gain_listeners)
+            return _treated(z, self.path.take_wire() if self.path else None, self._how)
         out: Tensor = self.activation(z)
         return out
 

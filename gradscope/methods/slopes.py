@@ -5,6 +5,7 @@ the processor's cache, so the memory is read as often as by plain tanh. Behind a
 its arithmetic, because the matrices have swept the interpreter out of the cache: a small job is a single call.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -20,28 +21,31 @@ TANH, SIGMOID = 0, 1
 SMALLEST_RMS = 1e-12
 """Below this a layer is so saturated that there is no error left to restore; it keeps 0 / 0 from becoming NaN."""
 
-_DOUBLE = {torch.float32: 0, torch.float64: 1}
-_SQUARES, _PRODUCT = 1, 2
-"""What is to be done with a row, in any combination; the gain lies between the two."""
+_DOUBLE, _SIGMOID, _APPLIED, _SQUARES, _PRODUCT = 1, 2, 4, 8, 16
+"""What is to be done with a row, added up: of which type and activation it is, whether the product takes the gain, and
+which of the two goes over it; the gain lies between them. One number, because each argument of a call costs."""
+
+_TYPES: Mapping[torch.dtype, int] = {torch.float32: 0, torch.float64: _DOUBLE}
+_KINDS = {TANH: 0, SIGMOID: _SIGMOID}
 
 
 @summing
-def _squares(y: Any, kind: int) -> float:
+def _squares(y: Any, what: int) -> float:
     """Sum of f'^2 over outputs y = f(z)."""
     total = 0.0
     one = y.dtype.type(1)
     for i in range(y.size):
-        slope = one - y[i] * y[i] if kind == TANH else y[i] * (one - y[i])
+        slope = y[i] * (one - y[i]) if what & _SIGMOID else one - y[i] * y[i]
         total += np.float64(slope * slope)
     return total
 
 
 @compiled
-def _multiply(y: Any, error: Any, out: Any, gain: float, kind: int) -> None:
-    """Fill in the error times f' and the gain."""
-    one, factor = y.dtype.type(1), y.dtype.type(gain)
+def _multiply(y: Any, error: Any, out: Any, gain: float, what: int) -> None:
+    """Fill in the error times f', and times the gain where that is applied."""
+    one, factor = y.dtype.type(1), y.dtype.type(gain if what & _APPLIED else 1.0)
     for i in range(y.size):
-        slope = one - y[i] * y[i] if kind == TANH else y[i] * (one - y[i])
+        slope = y[i] * (one - y[i]) if what & _SIGMOID else one - y[i] * y[i]
         out[i] = error[i] * slope * factor
 
 
@@ -52,101 +56,112 @@ def _gain(squares: float, n: int) -> float:
 
 
 @compiled
-def _row(
-    row: int, saved: int, error: int, out: int, gains: int, double: int, n: int, kind: int, applied: int, parts: int
-) -> None:
-    """Go over the outputs of one sample; `gains` holds their sums of squares until the gain is known."""
-    found = carray(at(gains + 8 * row, types.float64), 1)
-    # written out for either type: one more call for each row makes a small layer's loop a tenth slower
-    if double:
-        start = 8 * n * row
-        y = carray(at(saved + start, types.float64), n)
-        if parts & _SQUARES:
-            found[0] = _squares(y, kind)
-        if parts == _SQUARES | _PRODUCT:
-            found[0] = _gain(found[0], n)
-        if parts & _PRODUCT:
-            e, o = carray(at(error + start, types.float64), n), carray(at(out + start, types.float64), n)
-            _multiply(y, e, o, found[0] if applied else 1.0, kind)
-    else:
-        start = 4 * n * row
-        y32 = carray(at(saved + start, types.float32), n)
-        if parts & _SQUARES:
-            found[0] = _squares(y32, kind)
-        if parts == _SQUARES | _PRODUCT:
-            found[0] = _gain(found[0], n)
-        if parts & _PRODUCT:
-            e32, o32 = carray(at(error + start, types.float32), n), carray(at(out + start, types.float32), n)
-            _multiply(y32, e32, o32, found[0] if applied else 1.0, kind)
+def _go_over(y: Any, error: Any, out: Any, gains: Any, row: int, what: int) -> None:
+    """One sample's elements, by what is to be done with them; an empty `gains`: nobody asks."""
+    gain = np.float64(gains[row]) if not what & _SQUARES else _squares(y, what)
+    if what & _SQUARES and what & _PRODUCT:
+        gain = _gain(gain, y.size)
+    if what & _PRODUCT:
+        _multiply(y, error, out, gain, what)
+    if gains.size:
+        gains[row] = gain
 
 
 @compiled
-def _all_rows(
-    rows: int, saved: int, error: int, out: int, gains: int, double: int, n: int, kind: int, applied: int, parts: int
-) -> None:
+def _row(row: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
+    """Go over the outputs of one sample; `gains` holds their sums of squares until the gain is known."""
+    known = row + 1 if gains else 0
+    if what & _DOUBLE:
+        start = 8 * n * row
+        y, e = carray(at(saved + start, types.float64), n), carray(at(error + start, types.float64), n)
+        o, g = carray(at(out + start, types.float64), n), carray(at(gains, types.float64), known)
+        _go_over(y, e, o, g, row, what)
+    else:
+        start = 4 * n * row
+        y32, e32 = carray(at(saved + start, types.float32), n), carray(at(error + start, types.float32), n)
+        o32, g32 = carray(at(out + start, types.float32), n), carray(at(gains, types.float32), known)
+        _go_over(y32, e32, o32, g32, row, what)
+
+
+@compiled
+def _all_rows(rows: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
     for row in range(rows):
-        _row(row, saved, error, out, gains, double, n, kind, applied, parts)
+        _row(row, n, what, saved, error, out, gains)
 
 
 @callback
 def _drawn_rows(pointer: Any) -> None:
     """What each thread does: draw rows until there are none."""
-    job = carray(pointer, 11)
+    job = carray(pointer, 8)
     row = add(job[0], 1)
     while row < job[1]:
-        _row(row, job[2], job[3], job[4], job[5], job[6], job[7], job[8], job[9], job[10])
+        _row(row, job[2], job[3], job[4], job[5], job[6], job[7])
         row = add(job[0], 1)
 
 
 @compiled
-def _one_gain(gains: int, rows: int, n: int) -> None:
+def _one_gain(gains: int, rows: int, elements: int, what: int) -> None:
     """From the sums of the rows the gain of them all, put into each."""
-    found = carray(at(gains, types.float64), rows)
-    found[:] = _gain(found.sum(), rows * n)
+    if what & _DOUBLE:
+        found = carray(at(gains, types.float64), rows)
+        found[:] = _gain(found.sum(), elements)
+    else:
+        found32 = carray(at(gains, types.float32), rows)
+        found32[:] = _gain(found32.astype(np.float64).sum(), elements)
 
 
-def fits(saved: Tensor, error: Tensor) -> bool:
-    """Whether both [B, ...] lie in memory sample by sample and in the same order within each."""
-    same = saved.dtype == error.dtype and saved.dtype in _DOUBLE and saved.stride() == error.stride()
-    plain = type(saved) is Tensor and type(error) is Tensor
-    return same and plain and saved.numel() > 0 and (saved.is_contiguous() or _is_channels_last(saved))
+def treat(
+    saved: Tensor, error: Tensor, kind: int, scope: Literal["sample", "batch"], *, applied: bool, told: bool = True
+) -> tuple[Tensor, Tensor | None] | None:
+    """The error times f', and times the gain where that is applied.
+
+    Args:
+        saved: f(z), [B, ...].
+        error: [B, ...].
+        kind: TANH or SIGMOID.
+        scope: what one RMS runs over: each sample, or the batch.
+        applied: whether the error takes the gain with it.
+        told: whether anybody asks for the gain.
+
+    Returns:
+        The new error [B, ...], and the gain 1 / RMS(f') of the same type, [B] or [1], perhaps None where nobody asks.
+        Or None: of another type, in other memory or order than the loop can take.
+    """
+    elements = saved.numel()
+    if not (type(saved) is type(error) is Tensor and _fits(saved, error) and elements):
+        return None
+    rows = len(saved)
+    out = torch.empty_like(error)
+    gains = torch.empty(rows, dtype=saved.dtype) if told or scope == "batch" else None
+    what = _TYPES[saved.dtype] | _KINDS[kind] | (_APPLIED if applied else 0)
+    job = saved.data_ptr(), error.data_ptr(), out.data_ptr(), 0 if gains is None else gains.data_ptr()
+    if gains is None or scope == "sample":
+        _go(rows, elements, what | _SQUARES | _PRODUCT, job)
+        return out, gains
+    _go(rows, elements, what | _SQUARES, job)
+    _one_gain(job[3], rows, elements, what)
+    _go(rows, elements, what | _PRODUCT, job)
+    return out, gains[:1]
+
+
+def _fits(saved: Tensor, error: Tensor) -> bool:
+    """Whether both lie in CPU memory sample by sample and in the same order within each."""
+    in_order = saved.is_contiguous() and error.is_contiguous()
+    return (
+        (in_order or (_is_channels_last(saved) and _is_channels_last(error)))
+        and saved.dtype is error.dtype
+        and saved.dtype in _TYPES
+        and saved.is_cpu
+    )
 
 
 def _is_channels_last(t: Tensor) -> bool:
     return t.dim() == 4 and t.is_contiguous(memory_format=torch.channels_last)
 
 
-def treat(
-    saved: Tensor, error: Tensor, kind: int, scope: Literal["sample", "batch"], applied: bool
-) -> tuple[Tensor, Tensor]:
-    """The error times f', and times the gain where that is applied.
-
-    Args:
-        saved: f(z), [B, ...]; it and the error fit, see `fits`.
-        error: [B, ...].
-        kind: TANH or SIGMOID.
-        scope: what one RMS runs over: each sample, or the batch.
-        applied: whether the error takes the gain with it.
-
-    Returns:
-        The new error [B, ...], and the gain 1 / RMS(f'): float64, [B] or [1].
-    """
-    rows, elements = len(saved), saved.numel()
-    out, gains = torch.empty_like(error), torch.empty(rows, dtype=torch.float64)
-    addresses = saved.data_ptr(), error.data_ptr(), out.data_ptr(), gains.data_ptr()
-    rest = _DOUBLE[saved.dtype], elements // rows, kind, applied
-    if scope == "sample":
-        _go(rows, elements, *addresses, *rest, _SQUARES | _PRODUCT)
-        return out, gains
-    _go(rows, elements, *addresses, *rest, _SQUARES)
-    _one_gain(addresses[3], rows, elements // rows)
-    _go(rows, elements, *addresses, *rest, _PRODUCT)
-    return out, gains[:1]
-
-
-def _go(rows: int, elements: int, *job: int) -> None:
+def _go(rows: int, elements: int, what: int, job: tuple[int, int, int, int]) -> None:
     if elements <= ALONE:
-        _all_rows(rows, *job)
+        _all_rows(rows, elements // rows, what, *job)
     else:
         counter = np.zeros(1, np.int64)
-        run(_drawn_rows, np.array([counter.ctypes.data, rows, *job], np.int64), elements)
+        run(_drawn_rows, np.array([counter.ctypes.data, rows, elements // rows, what, *job], np.int64), elements)

@@ -1,5 +1,8 @@
 """Pseudo-normalised gradients against the equations written out by hand."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -330,3 +333,11 @@ def test_a_compiled_network_has_the_same_gradients(form: str) -> None:
         gradients(plain), [m.weight.grad for m in other.modules() if isinstance(m, nn.Linear)], strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
+
+
+def test_a_network_with_it_can_be_pickled_and_copied() -> None:
+    model = six_layers(PseudoNorm(form="dual"))
+    pickled, copied = pickle.loads(pickle.dumps(model)), copy.deepcopy(model)
+    for its_own, of_pickled, of_copied in zip(gradients(model), gradients(pickled), gradients(copied), strict=True):
+        assert torch.equal(its_own, of_pickled)
+        assert torch.equal(its_own, of_copied)
