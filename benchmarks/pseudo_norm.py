@@ -2,7 +2,8 @@
 
 Printed for each network and form are the ratios of neighbouring steps, with / without: their median, its 95 % interval
 and their number; the first form is none at all, so that what is noise is seen. And the memory as ratios with / without:
-bytes that the forward pass saves for the backward pass, and the peak of all tensors that are alive at once in a step (on a GPU the allocator's own peak).
+bytes that the forward pass saves for the backward pass, and the peak of all tensors that are alive at once in a step
+(on a GPU the allocator's own peak).
 """
 
 import argparse
