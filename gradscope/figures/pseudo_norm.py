@@ -4,15 +4,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from gradscope.figures.style import NEUTRAL, Figure, finished
+from gradscope.analysis.amplification import GAUSSIAN_SHARE
+from gradscope.figures.style import NEUTRAL, PALETTE, Figure, finished
 
-GAUSSIAN_SHARE = 0.317
-"""Share of a Gaussian beyond its own root mean square: what the paper expects of the normalised derivatives."""
 MAP_DECADES = 6
 """Colours end there: a signal of 10^-6 and one of 10^-60 are equally dead."""
 
 NORMALISED, PLAIN = "normalised", "plain"
-_COLOURS = {NORMALISED: "#f0a000", PLAIN: NEUTRAL}
+_MARKS = {NORMALISED: (PALETTE[1], "square"), PLAIN: (PALETTE[3], "circle")}
+"""Those of the curves that they belong to."""
 
 
 def layer_gains(layers: pd.DataFrame, height: int) -> Figure:
@@ -41,16 +41,16 @@ def layer_shares(layers: pd.DataFrame, height: int) -> Figure:
 
 
 def _points(layers: pd.DataFrame, y: alt.Y) -> alt.Chart:
+    # by hand, lest a number beyond the last layer lies half outside of the picture
+    apart = next(gap for gap in (1, 2, 5, 10, 20, 50) if len(layers) <= 11 * gap)
     x = alt.X(
         "layer:Q",
-        axis=alt.Axis(title="layer: input → output", format="d", grid=False),
+        axis=alt.Axis(title="layer: input → output", format="d", grid=False, values=list(range(0, len(layers), apart))),
         scale=alt.Scale(nice=False, padding=6),
     )
-    colour = alt.Color(
-        "kind:N",
-        scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values())),
-        legend=None,
-    )
+    colours, shapes = zip(*_MARKS.values(), strict=True)
+    colour = alt.Color("kind:N", scale=alt.Scale(domain=list(_MARKS), range=list(colours)), legend=None)
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=list(_MARKS), range=list(shapes)), legend=None)
     tooltip = [
         alt.Tooltip("layer:Q", title="layer", format="d"),
         alt.Tooltip("gain:Q", title="gain", format=".3g"),
@@ -58,7 +58,9 @@ def _points(layers: pd.DataFrame, y: alt.Y) -> alt.Chart:
         alt.Tooltip("kind:N", title="with every second layer"),
     ]
     chart: alt.Chart = (
-        alt.Chart(layers).mark_point(filled=True, size=28, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip)
+        alt.Chart(layers)
+        .mark_point(filled=True, size=28, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
     )
     return chart
 

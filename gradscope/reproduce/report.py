@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gradscope.analysis.amplification import GAUSSIAN_SHARE
 from gradscope.analysis.exits import backbone_profile
 from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
+from gradscope.config import PseudoNorm
 from gradscope.errors import GradScopeError
 from gradscope.records import Kind, Run
 from gradscope.reproduce.exits import exits_table
@@ -113,6 +115,25 @@ def _first_over_last(store: Store, runs: Sequence[Run], step: int | None) -> flo
     return math.exp(float(np.mean(logs))) if logs else math.nan
 
 
+def gain_table(store: Store, group: Group) -> pd.DataFrame:
+    """What pseudo-normalisation multiplied the error by on its way through all layers, and how many derivatives it
+    lifted above one, where the paper expects the 31.7 % of a Gaussian: the means over the layers and the seeds.
+    """
+    rows = []
+    for experiment, items in by_experiment(group):
+        runs = [item.run.id for item in items if item.run and item.run.results.test_accuracy is not None]
+        frames = [read.gains(store, runs, step) for step in (0, None)]
+        found = [frame[frame["method"] == PseudoNorm().name] for frame in frames]
+        if any(map(len, found)):
+            in_all = [np.exp(np.log(own.groupby("run")["gain"].prod(min_count=1)).mean()) for own in found]
+            above = [own["share_above_one"].mean() for own in found]
+            rows.append((experiment.title, *map(significant, in_all), *map(percent, above)))
+    ends = ("at step 0", "at the last record")
+    return pd.DataFrame(
+        rows, columns=["experiment", *(f"{what} {end}" for what in ("gains", "above 1") for end in ends)]
+    )
+
+
 def markdown(store: Store, group: Group) -> str:
     """The whole reproduction as Markdown, without a heading of its own."""
     parts = [
@@ -133,6 +154,12 @@ def markdown(store: Store, group: Group) -> str:
         parts += [
             "RMS of the weight gradient as the optimiser sees it, first layer over last hidden layer:",
             _table(gradients),
+        ]
+    if len(gains := gain_table(store, group)):
+        parts += [
+            "The gains 1 / RMS(f') of all normalised layers multiplied, and the share of the derivatives above 1 once "
+            f"normalised (the paper expects {percent(GAUSSIAN_SHARE)}, that of a Gaussian):",
+            _table(gains),
         ]
     parts += ["What differs from the paper:", _differences(group)]
     return "\n\n".join(parts) + "\n"

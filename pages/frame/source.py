@@ -130,6 +130,11 @@ def gains(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.Data
     return _cached(read.gains, store, "gains", _key(store, runs), _ids(runs), step)
 
 
+def gain_series(store: Store, run: Run, max_steps: int) -> pd.DataFrame:
+    """See gradscope.store.read.gain_series."""
+    return _cached(read.gain_series, store, "gain_series", _key(store, [run]), run.id, max_steps)
+
+
 def term_cosines(store: Store, runs: Sequence[Run], step: int | None = None) -> pd.DataFrame:
     """See gradscope.store.read_terms.term_cosines."""
     return _cached(read_terms.term_cosines, store, "term_cosines", _key(store, runs), _ids(runs), step)

@@ -9,12 +9,14 @@ from gradscope.analysis.wording import UNKNOWN, count, percent, plain, significa
 from gradscope.figures.amplification import amplification as amplification_figure
 from gradscope.figures.amplification import raw_and_treated
 from gradscope.figures.decay import gradient_decay
+from gradscope.figures.gain_series import gains_over_steps, shares_over_steps
 from gradscope.figures.style import RunStyle, log_span
 from gradscope.records import Kind, Run
 from pages.frame import address, choice, kinds, show, source
 from pages.frame.chips import chip
 
 PLAY_SECONDS = 0.5
+GAIN_STEPS = 60  # of each run in the pictures of its gains, so that ten runs of many layers stay quick
 HOW = """
 Each point is a layer, the input at the left: its height is the RMS of what was chosen above, on a log axis.
 **Healthy** is flat and inside the green band, a factor of ten around the output layer. **Vanishing** falls towards the
@@ -26,6 +28,10 @@ too. A click on a point opens that layer over time.
 AMPLIFIED = (
     "How much stronger each layer's gradient is than plain backpropagation and no clipping would have made it with the "
     "same weights. Each mark multiplies what flows on to the left by its gain, 1 / RMS(f') of pseudo-normalisation."
+)
+SHARE = (
+    "The paper expects {gaussian} of the derivatives above 1 once normalised, as of a Gaussian. But f' of tanh lies "
+    "near its largest value: {opposite} while its inputs are small, fewer the more units are saturated."
 )
 
 
@@ -164,6 +170,28 @@ def amplified(runs: list[Run], step: int, looks: dict[int, RunStyle], relative: 
     beside = f"{percent(amplification.GAUSSIAN_SHARE)} of a Gaussian"
     above = f" Derivatives above 1 once normalised ({beside}): {', '.join(told)}." if told else ""
     st.caption(AMPLIFIED + above)
+    gains_of([run for run in runs if run.id in touched], looks)
+
+
+def gains_of(runs: list[Run], looks: dict[int, RunStyle]) -> None:
+    """The gain of each layer over the steps, where methods have one, and the share above 1 where these are 1 / RMS."""
+    series = pd.concat([source.gain_series(store, run, GAIN_STEPS) for run in runs], ignore_index=True)
+    if series.empty:
+        return
+    own = {run: look for run, look in looks.items() if run in set(series["run"])}
+    left, right = st.columns(2)
+    with left:
+        figure = gains_over_steps(series, own)
+        show.chart(figure, "gain_series", f"gain of each layer over the steps of {len(own)} runs")
+    normalised = series.dropna(subset="share_above_one")
+    if normalised.empty:
+        return
+    own = {run: look for run, look in own.items() if run in set(normalised["run"])}
+    with right:
+        figure = shares_over_steps(normalised, own)
+        show.chart(figure, "share_series", f"share of derivatives above 1 over the steps of {len(own)} runs")
+    gaussian = amplification.GAUSSIAN_SHARE
+    st.caption(SHARE.format(gaussian=percent(gaussian), opposite=percent(1 - gaussian)))
 
 
 store = source.the_store()

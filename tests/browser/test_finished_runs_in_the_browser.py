@@ -31,7 +31,7 @@ from gradscope.store import open_store, read
 pytestmark = pytest.mark.browser
 
 CHARTS = {
-    "Gradient decay": 3,
+    "Gradient decay": 5,
     "Layers over time": 5,
     "Learning curves": 3,
     "Compare": 4,

@@ -17,6 +17,7 @@ from gradscope.analysis.robustness import CURVE_COLUMNS
 from gradscope.figures.amplification import amplification, raw_and_treated
 from gradscope.figures.comparison import decay_difference
 from gradscope.figures.decay import gradient_decay
+from gradscope.figures.gain_series import gains_over_steps, shares_over_steps
 from gradscope.figures.histograms import histogram_bars, histogram_lines, histogram_map
 from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
@@ -86,6 +87,15 @@ AMPLIFIED = pd.DataFrame(
     gain=[np.nan, 2.0, np.nan],
     share_above_one=[np.nan, 0.32, np.nan],
 )
+GAIN_SERIES = pd.DataFrame(
+    [
+        (run, s, layer, s * 0.01 + layer, None if run == 12 else 0.6)
+        for run in (2, 12)
+        for s in (0, 9)
+        for layer in (1, 3)
+    ],
+    columns=["run", "step", "layer", "gain", "share_above_one"],
+).assign(name="fc", depth=0.5, method="pseudo_norm")
 RATIO = pd.DataFrame({"step": [0, 10], "ratio": [1e-3, 0.5]})
 
 ROBUST = pd.DataFrame(
@@ -138,6 +148,10 @@ FIGURES: dict[str, Callable[[], alt.TopLevelMixin]] = {
     "raw_and_treated": lambda: raw_and_treated(AMPLIFIED, RUNS),
     "raw_and_treated_empty": lambda: raw_and_treated(AMPLIFIED.assign(rms=np.nan, plain_rms=0.0), RUNS),
     "amplification_empty": lambda: amplification(AMPLIFIED.tail(1), RUNS),
+    "gains_over_steps": lambda: gains_over_steps(GAIN_SERIES, RUNS),
+    "gains_over_steps_empty": lambda: gains_over_steps(GAIN_SERIES.assign(gain=np.nan), RUNS),
+    "shares_over_steps": lambda: shares_over_steps(GAIN_SERIES, RUNS),
+    "shares_over_steps_empty": lambda: shares_over_steps(GAIN_SERIES.head(0), RUNS),
     "robustness": lambda: robustness_curves(ROBUST, RUNS, "gaussian_noise", family="noise", published=PUBLISHED),
     "robustness_relative": lambda: robustness_curves(
         ROBUST, RUNS, "gaussian_noise", family="noise", measure="relative", ends=span(ROBUST, "relative")

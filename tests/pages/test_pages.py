@@ -298,7 +298,10 @@ def test_the_amplification_is_shown_where_a_run_has_any(store: Store, page: Page
     add(store, BY_NAME["tanh-pn"], FEW)
     test = page("Gradient decay")
     assert not test.exception
-    assert [title[:24] for title in titles(test)[1:]] == ["Gradient, treated (line)", "Amplification of every l"]
+    assert [title[:24] for title in titles(test)[1:]] == [
+        *("Gradient, treated (line)", "Amplification of every l"),
+        *("Gain of each layer over ", "Derivatives above 1 once"),
+    ]
     assert "Derivatives above 1 once normalised (31.7 % of a Gaussian): tanh-pn 42.0 %." in words(test)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gradscope.analysis.amplification import GAUSSIAN_SHARE
 from gradscope.config import Mlp, PseudoNorm
 from gradscope.methods.pseudo_norm import PseudoNormMethod, chosen
 from gradscope.models import build_model
@@ -97,6 +98,23 @@ def test_the_gain_is_one_over_the_derivatives_rms_and_at_least_one() -> None:
     # f' = 1 and 1 - 0.36
     assert gains(found)[0] == pytest.approx(1 / np.sqrt((1 + 0.64**2) / 2))
     assert shares_above_one(found)[0] == 0.5
+
+
+def test_a_net_knows_nothing_of_the_samples_of_its_seed() -> None:
+    """A picture that is a row of the weights would saturate its unit: |x|^2 / sqrt(in) in place of N(0, 1)."""
+    images, _ = gaussian_samples(32, 64, 10, seed=0)
+    net = lecun_net(3, 64, 64, 10, activation="tanh", seed=0)
+    assert np.abs(images @ net.weights[0].T).max() < 5
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_unsaturated_derivatives_lie_above_their_rms_in_68_percent_and_saturated_ones_in_few(activation) -> None:
+    """Near zero f' = c (1 - b z^2): above its RMS where z^2 is below its mean, which 68.3 % of a Gaussian z are."""
+    net = lecun_net(3, 400, 400, 10, activation=activation, seed=0)
+    samples = gaussian_samples(50, 400, 10, seed=0)
+    small, large = (shares_above_one(passes(net, *samples, scale, 0.0))[0] for scale in (0.01, 10.0))
+    assert small == pytest.approx(1 - GAUSSIAN_SHARE, abs=0.01)
+    assert large < GAUSSIAN_SHARE
 
 
 def test_a_hundred_exploding_layers_are_a_result_and_no_error() -> None:
