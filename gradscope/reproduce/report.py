@@ -141,28 +141,26 @@ def markdown(store: Store, group: Group) -> str:
         _provenance(store, group),
         _table(results_table(group)),
         "Mean and standard deviation over the seeds of the accuracy on the test set after the last epoch.",
+        *_section(_SEED_BY_SEED, contrasts_table(group)),
+        *_section("Exit by exit, on the test set; the last exit is the whole network:", exits_table(store, group)),
+        *_under_noise(store, group),
+        *_section(_GRADIENTS, gradient_table(store, group)),
+        *_section(_GAINS, gain_table(store, group)),
+        *("What differs from the paper:", _differences(group)),
     ]
-    if len(contrasts := contrasts_table(group)):
-        parts += [
-            "Seed by seed (the same split, order of pictures and, where the nets are alike, weights):",
-            _table(contrasts),
-        ]
-    if len(exits := exits_table(store, group)):
-        parts += ["Exit by exit, on the test set; the last exit is the whole network:", _table(exits)]
-    parts += _under_noise(store, group)
-    if len(gradients := gradient_table(store, group)):
-        parts += [
-            "RMS of the weight gradient as the optimiser sees it, first layer over last hidden layer:",
-            _table(gradients),
-        ]
-    if len(gains := gain_table(store, group)):
-        parts += [
-            "The gains 1 / RMS(f') of all normalised layers multiplied, and the share of the derivatives above 1 once "
-            f"normalised (the paper expects {percent(GAUSSIAN_SHARE)}, that of a Gaussian):",
-            _table(gains),
-        ]
-    parts += ["What differs from the paper:", _differences(group)]
     return "\n\n".join(parts) + "\n"
+
+
+_SEED_BY_SEED = "Seed by seed (the same split, order of pictures and, where the nets are alike, weights):"
+_GRADIENTS = "RMS of the weight gradient as the optimiser sees it, first layer over last hidden layer:"
+_GAINS = (
+    "The gains 1 / RMS(f') of all normalised layers multiplied, and the share of the derivatives above 1 once "
+    f"normalised (the paper expects {percent(GAUSSIAN_SHARE)}, that of a Gaussian):"
+)
+
+
+def _section(words: str, table: pd.DataFrame) -> list[str]:
+    return [words, _table(table)] if len(table) else []
 
 
 def _under_noise(store: Store, group: Group) -> list[str]:

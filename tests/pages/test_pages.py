@@ -292,19 +292,6 @@ def test_a_setting_that_cannot_be_is_explained_at_once(store: Store, page: Page)
     assert test.button(key="start").disabled
 
 
-def test_the_amplification_is_shown_where_a_run_has_any(store: Store, page: Page) -> None:
-    add(store, BY_NAME["sigmoid"], FEW)
-    assert titles(page("Gradient decay")) == ["Gradient of every layer"]
-    add(store, BY_NAME["tanh-pn"], FEW)
-    test = page("Gradient decay")
-    assert not test.exception
-    assert [title[:24] for title in titles(test)[1:]] == [
-        *("Gradient, treated (line)", "Amplification of every l"),
-        *("Gain of each layer over ", "Derivatives above 1 once"),
-    ]
-    assert "Derivatives above 1 once normalised (31.7 % of a Gaussian): tanh-pn 42.0 %." in words(test)
-
-
 def test_with_fewer_epochs_a_tail_left_alone_keeps_its_share(store: Store, page: Page) -> None:
     test = page("Launch", preset="paper-tanh")
     test.number_input(key="paper-tanh.train.20.epochs").set_value(9).run()

@@ -7,10 +7,17 @@ from reproductions import Ended, Found
 
 from gradscope.config import Digits, Mlp, RunConfig, Train
 from gradscope.errors import GradScopeError
-from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Status
+from gradscope.records import Batch, Gain, Kind, Layer, LayerStats, Progress, Status
 from gradscope.reproduce.cost import EVALUATION, MACS_PER_CORE, SECONDS_PER_STEP_ON_GPU, STARTING, cost
 from gradscope.reproduce.plan import plan
-from gradscope.reproduce.report import contrasts_table, gradient_table, markdown, results_table, write_report
+from gradscope.reproduce.report import (
+    contrasts_table,
+    gain_table,
+    gradient_table,
+    markdown,
+    results_table,
+    write_report,
+)
 from gradscope.reproduce.summary import differences, paired, summary
 from gradscope.store import Store, read, write
 
@@ -134,6 +141,20 @@ def test_the_report_is_written_between_its_marks_from_the_store_alone(
     assert second.count("<!-- end of figures -->") == 1
     assert "| Model 1, dual form | 80.5 % | 90.0 % | +9.5 | 1 of 2 |" in second
     assert second.endswith("<!-- end of figures -->\n\nWhat it means.\n")
+
+
+def test_gains_are_multiplied_over_the_layers_and_shares_averaged(store: Store, found: Found, ended: Ended) -> None:
+    ended("tanh")
+    assert gain_table(store, found("tanh", "pn-dual")).empty
+    for seed, last in ((0, 4.0), (1, 9.0)):
+        run = ended("pn-dual", seed)
+        write.layers(store, run, [Layer(index=i, name=f"l{i}", type="Linear", shape=(2,), n_weights=2) for i in (0, 1)])
+        told = [(0, 0, 1.5, 0.6), (0, 1, 2.0, 0.7), (8, 0, 1.0, 0.5), (8, 1, last, 0.3)]
+        rows = [Gain(step=s, layer=i, method="pseudo_norm", gain=g, share_above_one=a) for s, i, g, a in told]
+        other = Gain(step=0, layer=1, method="gradient_amplification", gain=100.0, share_above_one=None)
+        write.append(store, run, Batch(gains=(*rows, other)))
+    (row,) = gain_table(store, found("tanh", "pn-dual")).to_numpy().tolist()
+    assert row == ["Model 1, dual form", "3.00", "6.00", "65.0 %", "40.0 %"]
 
 
 def test_a_report_of_nothing_says_so_and_one_that_cannot_be_written_is_refused(
