@@ -8,6 +8,7 @@ trainings are kept in a folder, and read from there the next time.
 
 import argparse
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -21,7 +22,7 @@ AT_ONCE = 4
 def main() -> None:
     from benchmarks.labelled.cases import TWO_TERMS
 
-    options = _options()
+    options, began = _options(), time.monotonic()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         over = partial(_over, pool)
         single = range(options.first, options.first + options.runs)
@@ -36,7 +37,7 @@ def main() -> None:
             cured = cure_rate(over("cured", _cure_some, faulty, options.keep))
     from benchmarks.labelled.report import report
 
-    text = report(told, cured)
+    text = report(told, cured, (time.monotonic() - began) / 60)
     print(text)
     if options.out:
         options.out.write_text(text)
@@ -83,8 +84,8 @@ def _cure_some(keep: Path | None, faulty: Sequence) -> list:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--runs", type=int, default=456)
-    parser.add_argument("--two-terms", type=int, default=24, help="cases whose loss has two terms, beside those")
+    parser.add_argument("--runs", type=int, default=1140)
+    parser.add_argument("--two-terms", type=int, default=60, help="cases whose loss has two terms, beside those")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder of the trainings' records: read where they are there")
     parser.add_argument("--cure", action="store_true", help="cure the faulty runs of the report too")

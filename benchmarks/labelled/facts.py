@@ -5,9 +5,11 @@ explodes as well. What is told of such a run beside its fault is right where thi
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
+import numpy as np
 from torch import Tensor, nn
 
 from gradscope.models.blocks import Block
@@ -22,6 +24,8 @@ DEAD, SATURATED = 0.7, 0.8
 """Share of a layer's units that are zero for every picture; of its outputs that sit at the ends of their activation."""
 SKIPPED = 0.02
 """Share of the steps that gradient scaling did not take."""
+RISES, RISE = 1.0, 0.05
+"""What a loss goes up by in all, and at once to count, in units of what knowing nothing costs, where it swings."""
 
 _ENDS: Mapping[type[nn.Module], tuple[float, float]] = {nn.Tanh: (-0.97, 0.97), nn.Sigmoid: (0.03, 0.97)}
 
@@ -96,6 +100,21 @@ def look(model: nn.Module, images: Tensor, loss_of: Callable[[Tensor], Tensor]) 
         dead=max(watch.dead, default=math.nan),
         saturated=max(watch.saturated, default=math.nan),
     )
+
+
+def swings(losses: Sequence[float], ignorant: float) -> bool:
+    """Whether a loss, measured on the same pictures again and again, goes up by more than it typically is, in all.
+
+    Args:
+        losses: in nats, at equal distances over the training; what comes after one that is not finite does not count.
+        ignorant: what a network costs that knows nothing, ln K; a loss that is typically larger is its own measure.
+    """
+    known = np.array(list(takewhile(math.isfinite, losses)))
+    if known.size < 2:
+        return False
+    unit, moves = max(ignorant, float(np.median(known))), np.diff(known)
+    rises = moves[moves > RISE * unit]
+    return bool(rises.size >= 3 and rises.sum() >= RISES * unit)
 
 
 def _rms(values: Tensor) -> float:

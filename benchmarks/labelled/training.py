@@ -1,5 +1,6 @@
 """Trains a case as anybody would, watched by the real recorder, into a real store."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ from gradscope.store import Store, write
 EVERY = 6
 """Steps between records."""
 
+PROBES, PROBED = 40, 256
+"""How often the loss is measured on the same pictures, and on how many."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
@@ -32,7 +36,7 @@ class Trained:
     run_id: int
     """In the store."""
     true: frozenset[str]
-    """Findings that are true of its network at the start or at the end, measured on all its pictures."""
+    """Findings that are true of its network, measured on its pictures without the recorder."""
 
 
 def train(case: Case, store: Store) -> Trained:
@@ -55,7 +59,8 @@ def train(case: Case, store: Store) -> Trained:
             break
     session.finish(Status.DIVERGED if loop.is_broken else Status.COMPLETED)
     overflows = {"amp_overflow"} if loop.skipped >= facts.SKIPPED * loop.step > 0 else set()
-    return Trained(run_id=run_id, true=true | _true_of(case, data, loop.model) | overflows)
+    swings = {"oscillating_loss"} if facts.swings(loop.probe.losses, loop.probe.ignorant) else set()
+    return Trained(run_id=run_id, true=true | _true_of(case, data, loop.model) | overflows | swings)
 
 
 def _network(case: Case, data: Task) -> tuple[nn.Module, list[Method]]:
@@ -80,6 +85,23 @@ def _sum(terms: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
+class _Probe:
+    """The loss on the same pictures again and again, free of the noise of the batches and without the recorder."""
+
+    def __init__(self, case: Case, data: Task) -> None:
+        self.case, self.ignorant = case, math.log(data.n_classes)
+        self.images, self.labels = data.train[0][:PROBED], data.train[1][:PROBED]
+        with torch.random.fork_rng():
+            self.copy, _ = _network(case, data)
+        self.losses: list[float] = []
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module) -> None:
+        """In training mode, so that batch norms do not lag behind."""
+        self.copy.load_state_dict(model.state_dict())
+        self.losses.append(float(_sum(terms_of(self.case.plant, self.copy(self.images), self.labels))))
+
+
 class _Loop:
     """The state of a training."""
 
@@ -88,11 +110,13 @@ class _Loop:
         self.model, self.methods = _network(case, data)
         self.optimizer = build_optimizer(self.config.optimizer, self.model.parameters())
         self.steps_per_epoch = -(-len(data.train[1]) // self.config.train.batch_size)
-        session.progress(total_steps=self.steps_per_epoch * self.config.train.epochs)
+        self.total_steps = self.steps_per_epoch * self.config.train.epochs
+        session.progress(total_steps=self.total_steps)
         session.watch(self.model, self.optimizer, log="all", every=EVERY)
         growth = case.plant.growth_interval
         self.scaler = GradScaler("cpu", growth_interval=growth or 1, enabled=bool(growth))
         self.step, self.skipped = 0, 0
+        self.probe, self.probe_every = _Probe(case, data), max(1, self.total_steps // PROBES)
         self.broken_at: int | None = None
 
     @property
@@ -115,6 +139,8 @@ class _Loop:
 
     def _step(self, images: Tensor, labels: Tensor) -> int:
         """Of the optimiser; how many pictures were told right before it."""
+        if self.step % self.probe_every == 0:
+            self.probe.measure(self.model)
         rate = learning_rate(self.config, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -130,9 +130,15 @@ class _Path:
                 self._try(at, remedy)
 
     def next(self, at: int) -> int | None:
-        """The best of those that a trial's remedies led to and that are better than it; None if none is."""
-        children = [i for i, t in enumerate(self.trials) if t.parent == at and _is_progress(t, self.trials[at])]
-        return max(children, key=lambda i: _worth(self.trials[i], self.trials[at]), default=None)
+        """The best of those that a trial's remedies led to and that are better than it; None if none is.
+
+        Where none learns more, those count that no longer have what they were treated for.
+        """
+        before = self.trials[at]
+        children = [i for i, t in enumerate(self.trials) if t.parent == at]
+        better = [i for i in children if _is_progress(self.trials[i], before)]
+        other = [i for i in children if _is_rid_of_it(self.trials[i].judged, before) and self.trials[i].judged.worst]
+        return max(better or other, key=lambda i: _worth(self.trials[i], before), default=None)
 
     def _try(self, at: int, remedy: Remedy) -> bool:
         """Train a trial's settings with a remedy, unless that was tried before or enough was; whether it was done."""
@@ -165,10 +171,15 @@ def _is_progress(trial: Trial, before: Trial) -> bool:
 def _worth(trial: Trial, before: Trial) -> tuple[int, bool, int]:
     """To choose by: accuracy in steps of five per cent, whether the worst finding is gone, how little else is wrong."""
     judged = trial.judged
-    treated = before.judged.worst
-    gone = judged.ended_well and treated is not None and treated.name not in {f.name for f in judged.findings}
     rank = max((f.severity.rank for f in judged.findings), default=-1)
-    return round(20 * (judged.val_accuracy or 0.0)), gone, -rank
+    return round(20 * (judged.val_accuracy or 0.0)), _is_rid_of_it(judged, before), -rank
+
+
+def _is_rid_of_it(judged: Judged, before: Trial) -> bool:
+    """Whether it no longer has, but as a note, what the trial before was treated for."""
+    treated = before.judged.worst
+    told = {f.name for f in judged.findings if f.severity is not Severity.NOTE}
+    return judged.ended_well and treated is not None and treated.name not in told
 
 
 def tree(cure: Cure) -> str:

@@ -106,6 +106,14 @@ def test_what_is_behind_a_cause_that_is_gone_is_treated_next_although_nothing_is
     assert (found.winner, found.trials[3].parent) == (3, 1)
 
 
+def test_a_cause_that_is_left_as_a_note_is_gone_and_what_is_behind_it_is_treated_at_less_accuracy_too() -> None:
+    left = finding(severity=Severity.NOTE)
+    behind = finding(SLOWER, name="plateau", severity=Severity.CRITICAL)
+    bench = Bench({"ReLU": (0.2, (behind, left)), "norms": (0.1, (finding(),)), "lower rate": (0.9, ())})
+    found = search(CONFIG, ill(RELU, NORM, accuracy=0.4), bench)
+    assert (found.winner, found.trials[3].parent) == (3, 1)
+
+
 def test_a_remedy_is_tried_again_on_top_of_another() -> None:
     behind = finding(NORM, name="plateau", severity=Severity.CRITICAL)
     bench = Bench({"ReLU": (0.3, (behind,)), "norms": (0.1, (finding(),))})

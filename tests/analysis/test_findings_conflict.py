@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted import LAYERS, STEPS, healthy, never_learning, with_curves
+from planted import LAYERS, STEPS, curve, healthy, never_learning, with_curves
 from torch import nn
 from torch.nn import functional
 
@@ -69,6 +69,30 @@ def test_terms_that_come_to_rest_above_zero_balance_each_other_too() -> None:
     assert told(replace(softened, terms=(at_rest,))) == {}
     before = replace(pair, cosine=np.where(STEPS[:, None] < 60, pair.cosine, 0.5))
     assert "gradient_conflict" in told(replace(softened, terms=(before,))), "what was seen before the rest holds"
+
+
+def test_swings_that_come_of_a_conflict_are_not_told_beside_it() -> None:
+    swinging = with_curves(healthy(), train_loss=2.3 * (0.8 + 0.4 * np.sin(np.arange(200) / 6)))
+    assert set(told(swinging)) == {"oscillating_loss"}
+    assert set(told(with_terms(swinging, -0.62, 0.6))) == {"gradient_conflict"}
+
+
+@pytest.mark.parametrize(("every", "is_told"), [(4, True), (6, False)])
+def test_terms_that_pull_against_each_other_now_and_then_are_told_where_nothing_is_learned(
+    every: int, is_told: bool
+) -> None:
+    def at_times(tables: Tables) -> Tables:
+        (pair,) = with_terms(tables, -0.62, 0.6).terms
+        cosine = np.where(np.arange(len(STEPS))[:, None] % every == 0, pair.cosine, 0.3)
+        return replace(tables, terms=(replace(pair, cosine=cosine),))
+
+    guess = {name: curve(np.full(10, 0.1), 20) for name in ("train_accuracy", "val_accuracy")}
+    stuck = never_learning(healthy())
+    stuck = replace(stuck, curves={**stuck.curves, **guess, "val_loss": curve(np.full(10, 2.31), 20)})
+    assert ("gradient_conflict" in told(at_times(stuck))) is is_told
+    assert "gradient_conflict" not in told(at_times(healthy())), "it learns all the same"
+    if is_told:
+        assert "the cosine of their gradients is -0.620" in told(at_times(stuck))["gradient_conflict"]
 
 
 def test_what_was_not_known_yet_is_not_told() -> None:

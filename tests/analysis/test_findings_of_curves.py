@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from planted import CLASSES, LAYERS, curve, healthy, never_learning, scaled, with_curves
 
-from gradscope.analysis.findings import Finding, Severity, Tables, every_finding
+from gradscope.analysis.findings import Finding, Severity, Tables, Thresholds, every_finding
+from gradscope.analysis.findings.learning import has_learned, learned_at
 from gradscope.records import Kind
 
 
@@ -41,6 +43,38 @@ def test_a_loss_that_creeps_with_tiny_steps_converges_too_slowly() -> None:
     assert "slow_convergence" not in names(creeping), "the steps are as usual"
 
 
+def test_a_loss_that_still_falls_at_tiny_steps_with_most_of_it_left_converges_too_slowly() -> None:
+    steadily = with_curves(healthy(), train_loss=np.log(CLASSES) * (1 - 0.0022 * np.arange(200)))
+    seen = found(scaled(steadily, Kind.UPDATE, np.full(LAYERS, 0.2)), "slow_convergence")
+    assert "the loss has fallen by 4" in seen.text
+    resting = with_curves(healthy(), train_loss=np.log(CLASSES) * np.maximum(1 - 0.01 * np.arange(200), 0.56))
+    assert "slow_convergence" not in names(scaled(resting, Kind.UPDATE, np.full(LAYERS, 0.2))), "it falls no more"
+    assert "slow_convergence" not in names(scaled(healthy(), Kind.UPDATE, np.full(LAYERS, 0.2))), "little is left"
+
+
+def test_labels_that_are_learned_by_heart_a_little_and_hold_for_no_other_picture_are_a_plateau() -> None:
+    guessing = {"val_accuracy": curve(np.full(10, 0.11), 20), "val_loss": curve(np.linspace(2.31, 2.5, 10), 20)}
+    by_heart = with_curves(healthy(), train_loss=np.log(CLASSES) * (1 - 0.0007 * np.arange(200)))
+    seen = found(replace(by_heart, curves={**by_heart.curves, **guessing}), "plateau")
+    assert seen.text == (
+        "Nothing is learned that holds for other pictures: after 200 steps the validation accuracy is 11.0 %, "
+        "that of a guess."
+    )
+    better = {**guessing, "val_accuracy": curve(np.full(10, 0.25), 20)}
+    assert "plateau" not in names(replace(by_heart, curves={**by_heart.curves, **better}))
+    surer = {**guessing, "val_loss": curve(np.linspace(2.3, 2.1, 10), 20)}
+    assert "plateau" not in names(replace(by_heart, curves={**by_heart.curves, **surer})), "the loss knows something"
+
+
+def test_a_loss_that_falls_from_a_bad_start_while_all_accuracies_are_guesses_has_learned_nothing() -> None:
+    loss = 3.9 + 3 * np.exp(-np.arange(200) / 5)
+    guess = {name: curve(np.full(10, 0.1), 20) for name in ("train_accuracy", "val_accuracy")}
+    tables = with_curves(healthy(), train_loss=loss)
+    tables = replace(tables, curves={**tables.curves, **guess, "val_loss": curve([2.31], 20)})
+    assert not has_learned(tables, Thresholds())
+    assert learned_at(healthy(), Thresholds()) is not None
+
+
 def test_a_loss_that_goes_up_again_and_again_swings() -> None:
     step = np.arange(200)
     loss = np.log(CLASSES) * (0.8 + 0.4 * np.sin(step / 6))
@@ -74,6 +108,19 @@ def test_pictures_known_by_heart_and_no_others_are_overfitting_without_a_rise() 
     assert "overfitting" not in names(replace(tables, curves={**tables.curves, "val_loss": low}))
 
 
+@pytest.mark.parametrize(("accuracy", "end", "is_told"), [(0.6, 1.2, True), (0.7, 1.2, False), (0.6, 1.02, False)])
+def test_accuracies_far_apart_tell_pictures_that_are_nearly_known_by_heart(
+    accuracy: float, end: float, is_told: bool
+) -> None:
+    curves = {
+        "val_loss": curve(np.concatenate([np.linspace(2, 1, 4), np.linspace(1, end, 6)]), 20),
+        "train_accuracy": curve(np.ones(10), 20),
+        "val_accuracy": curve(np.full(10, accuracy), 20),
+    }
+    nearly = with_curves(healthy(), train_loss=0.3 + 2 * np.exp(-np.arange(200) / 20))
+    assert ("overfitting" in names(replace(nearly, curves={**nearly.curves, **curves}))) is is_told
+
+
 def test_a_validation_loss_that_rises_while_the_other_falls_is_overfitting() -> None:
     val = np.concatenate([np.linspace(2, 1, 4), np.linspace(1.1, 3, 6)])
     tables = replace(healthy(), curves={**healthy().curves, "val_loss": curve(val, 20)})
@@ -81,3 +128,11 @@ def test_a_validation_loss_that_rises_while_the_other_falls_is_overfitting() -> 
     assert seen.since == 60
     little = replace(healthy(), curves={**healthy().curves, "val_loss": curve(1 + (val - 1) / 10, 20)})
     assert "overfitting" not in names(little)
+
+
+@pytest.mark.parametrize(("accuracy", "is_told"), [(0.80, False), (0.75, True)])
+def test_a_network_that_is_only_too_sure_of_itself_may_lose_twice_as_much(accuracy: float, is_told: bool) -> None:
+    val = np.concatenate([np.linspace(2, 1, 4), np.linspace(1.1, 1.7, 6)])
+    known = np.where(np.arange(10) < 5, 0.81, accuracy)
+    curves = {"val_loss": curve(val, 20), "val_accuracy": curve(known, 20)}
+    assert ("overfitting" in names(replace(healthy(), curves={**healthy().curves, **curves}))) is is_told

@@ -221,6 +221,12 @@ def test_a_gradient_that_is_cut_at_every_step_is_seen_from_the_raw_one() -> None
     raw = replace(tables.grids[Kind.GRADIENT], rms=500 * tables.grids[Kind.GRADIENT].rms)
     cut = replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: raw})
     assert "norm is cut to 0.00200 of what it was at every recorded step" in found(cut, "clipping").text
+    raised = replace(raw, rms=20 * tables.grids[Kind.GRADIENT].rms)  # to a twentieth
+    small = scaled(tables, Kind.UPDATE, np.full(LAYERS, 0.15))
+    little = replace(small, grids={**small.grids, Kind.RAW_GRADIENT: raised})
+    assert found(little, "clipping").severity is Severity.WARNING, "steps are small, and nothing is learned"
+    learns = replace(healthy(), grids=little.grids)
+    assert found(learns, "clipping").severity is Severity.NOTE
     seldom = replace(raw, rms=np.where(np.arange(len(STEPS))[:, None] % 3, tables.grids[Kind.GRADIENT].rms, raw.rms))
     assert "clipping" not in names(replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: seldom}))
 
@@ -233,6 +239,15 @@ def test_a_gradient_that_vanished_while_nothing_was_learned_is_still_the_cause_w
     assert "vanishing_gradient" in {f.name for f in diagnose(slow)}
     learned = scaled(scaled(healthy(), Kind.SIGNAL, early), Kind.UPDATE, 0.2 * early)
     assert found(learned, "vanishing_gradient").until is not None
+
+
+@pytest.mark.parametrize(("until", "is_told"), [(30, True), (8, False)])
+def test_what_the_first_steps_made_and_held_for_a_time_is_the_cause_as_if_it_began_at_once(
+    until: int, is_told: bool
+) -> None:
+    early = np.where((STEPS[:, None] >= 4) & (STEPS[:, None] <= until), decaying(0.2), 1.0)
+    slow = scaled(scaled(never_learning(healthy()), Kind.SIGNAL, early), Kind.UPDATE, 0.2 * early)
+    assert ("vanishing_gradient" in names(slow)) is is_told
 
 
 def test_large_biases_are_no_large_inputs() -> None:

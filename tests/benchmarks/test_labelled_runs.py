@@ -9,7 +9,7 @@ import pytest
 from planted import decaying, scaled
 from planted import healthy as healthy_tables
 
-from benchmarks.labelled import autotrainer
+from benchmarks.labelled import autotrainer, facts
 from benchmarks.labelled.cases import FAULTS, Case, draw, healthy
 from benchmarks.labelled.measure import Outcome, scores, tell
 from benchmarks.labelled.training import train
@@ -58,6 +58,7 @@ def test_a_planted_fault_is_told(store: Store, fault: str) -> None:
     [
         *(("vanishing", "vanishing_gradient"), ("exploding", "exploding_signal"), ("dying_signal", "dying_signal")),
         *(("dead_units", "dead_units"), ("saturated_units", "saturated_units"), ("overflowing", "amp_overflow")),
+        ("oscillating", "oscillating_loss"),
     ],
 )
 def test_what_is_true_of_a_network_is_measured_beside_the_rules(store: Store, fault: str, name: str) -> None:
@@ -142,10 +143,28 @@ def test_the_report_is_written_from_what_was_told() -> None:
     from benchmarks.labelled.report import report
 
     runs = [outcome("nonfinite", healthy_tables()), outcome("healthy", healthy_tables())]
-    text = report([tell(replace_number(run, 2 * i + 1)) for i, run in enumerate(runs)], None)
+    text = report([tell(replace_number(run, 2 * i + 1)) for i, run in enumerate(runs)], None, 3.4)
     assert "| faulty runs whose fault is named | 0.0% (0 of 1) | 0.0% (0 of 1) |" in text
     assert "| healthy runs with a finding at the end | 0.0% (0 of 1) | 0.0% (0 of 1) |" in text
+    assert "| nonfinite | 0.0% (0 of 1) | 0% to 79% |  |  |" in text
     assert "| nonfinite | 1 | 1 | " in text
+    assert "3 minutes by the clock" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("count", "total", "interval"), [(20, 20, "84% to 100%"), (19, 20, "76% to 99%"), (0, 0, "")])
+def test_a_share_of_few_runs_has_a_wide_interval(count: int, total: int, interval: str) -> None:
+    from benchmarks.labelled.report import wilson
+
+    assert wilson(count, total) == interval
+
+
+def test_a_loss_that_goes_up_again_and_again_on_the_same_pictures_swings() -> None:
+    ignorant = np.log(10)
+    assert facts.swings([2.3, 1.2, 2.0, 0.9, 1.8, 0.8, 1.7], ignorant), "up by 2.6 in all"
+    assert not facts.swings([2.3, 1.2, 1.6, 0.9, 1.3, 0.8, 1.2], ignorant), "up by 1.2 in all"
+    assert not facts.swings([2.3, 0.5, 0.6, 4.9, 4.8, 4.7], ignorant), "up once"
+    assert not facts.swings([80.0, 50.0, 70.0, 40.0, 50.0, 30.0, 40.0], ignorant), "a large loss is its own measure"
+    assert not facts.swings([2.3, np.nan, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0], ignorant), "what comes after does not count"
 
 
 def replace_number(run: Outcome, number: int) -> Outcome:

@@ -75,8 +75,8 @@ EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "large_update": _SPOILED_START | {"exploding_gradient", "exploding_signal", "amplification"},
     "amp_overflow": _SPOILED_START | {"exploding_gradient", "exploding_signal", "large_update"},
     "no_update": _STUCK,
-    "slow_convergence": _STUCK | {"no_update"},
-    "oscillating_loss": _SPOILED_START | {"no_update", "clipping"},
+    "slow_convergence": _STUCK,
+    "oscillating_loss": _SPOILED_START | {"no_update", "clipping", "gradient_conflict"},
     "plateau": _STUCK | {"no_update", "slow_convergence", "amp_overflow"},
 }
 """A finding that one of these explains is not told, as long as the cause itself is: what the user can mend is told."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
-from gradscope.analysis.findings.learning import at_rest
+from gradscope.analysis.findings.learning import at_rest, has_learned, is_due
 from gradscope.analysis.findings.pairs import TermPair
 from gradscope.analysis.findings.spell import Spell, spell
 from gradscope.analysis.findings.tables import Flags, Tables
@@ -15,6 +15,10 @@ from gradscope.records import Kind
 
 _FEWEST_LAYERS = 0.3
 """Share of the layers that both terms reach, which have to be torn."""
+
+_NOW_AND_THEN = 0.2
+"""Share of the records that are enough where nothing is learned: what both ask for is then little, and drowns in what
+the pictures of a batch happen to be."""
 
 
 def gradient_conflict(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -34,14 +38,23 @@ def _of_pair(tables: Tables, pair: TermPair, limits: Thresholds) -> Finding | No
     shared = np.isfinite(learning.cosine).sum(axis=1)
     over = np.asarray(torn.sum(axis=1) >= np.maximum(_FEWEST_LAYERS * shared, 1))
     held = spell(learning.steps, over, tables.horizon)
-    return None if held is None else _told(tables, learning, torn, held, limits)
+    if (held is None or held.until is not None) and _learns_nothing(tables, limits) and over.mean() >= _NOW_AND_THEN:
+        first = int(over.argmax())
+        began, share = int(learning.steps[first]), float(over[first:].mean())
+        held = Spell(since=began, until=None, share=share, first=first, last=over.size - 1)
+    return None if held is None else _told(tables, learning, torn, over, held, limits)
 
 
-def _told(tables: Tables, pair: TermPair, torn: Flags, held: Spell, limits: Thresholds) -> Finding:
-    often = torn[held.first : held.last + 1].mean(axis=0)
+def _learns_nothing(tables: Tables, limits: Thresholds) -> bool:
+    return is_due(tables, limits) and not has_learned(tables, limits)
+
+
+def _told(tables: Tables, pair: TermPair, torn: Flags, over: Flags, held: Spell, limits: Thresholds) -> Finding:
+    seen = np.arange(over.size)[held.first : held.last + 1][over[held.first : held.last + 1]]
+    often = torn[seen].mean(axis=0)
     layers = np.flatnonzero(often >= min(0.5, often.max()))
-    cosine = float(np.nanmedian(pair.cosine[held.first : held.last + 1][:, layers]))
-    balance = float(np.nanmedian(pair.balance[held.first : held.last + 1][:, layers]))
+    cosine = float(np.nanmedian(pair.cosine[np.ix_(seen, layers)]))
+    balance = float(np.nanmedian(pair.balance[np.ix_(seen, layers)]))
     text = (
         f"The terms {pair.term} and {pair.other} pull against each other in {named(tables.names, layers)}: the cosine "
         f"of their gradients is {significant(cosine)}, and the smaller has {percent(balance)} of the size of the "

@@ -5,7 +5,17 @@ import math
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
-from gradscope.analysis.findings.learning import BLOCKS, has_learned, is_due, planned_pieces, smoothed, start_level
+from gradscope.analysis.findings.learning import (
+    BLOCKS,
+    falls_by,
+    guesses,
+    has_learned,
+    is_due,
+    learned_share,
+    planned_pieces,
+    smoothed,
+    start_level,
+)
 from gradscope.analysis.findings.spell import since
 from gradscope.analysis.findings.tables import Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
@@ -18,41 +28,51 @@ _NOISE = 0.5
 """Standard errors of the medians that a rise must exceed: more would hide a training that swings within each piece."""
 _FEWEST_SWINGS = 4
 
+_FEWEST_VALIDATIONS = 3
+
+_HOLDS = 0.03
+"""Accuracy within which of its best it is as good as ever."""
+_LITTLE, _NO_MORE = 0.2, 1.05
+"""Training loss, in units of a network that knows nothing, that is little where the accuracies are far apart; and
+validation loss over its lowest that falls no more."""
+
 _EARLY = 0.5
 """Share of the training before which a plateau may yet be left, as healthy deep networks leave it."""
 
 
 def plateau(tables: Tables, limits: Thresholds) -> list[Finding]:
-    """The loss has never left the level of a network that knows nothing."""
+    """The loss has never left the level of a network that knows nothing, or what it learns holds for nothing else."""
     steps, level = smoothed(tables.loss)
     if not level.size or not is_due(tables, limits):
         return []
-    start = start_level(tables)
-    now = float(np.median(level[-3:]))
-    if (
-        start <= 0
-        or np.quantile(level, 0.2) < (1 - limits.plateau_fall) * start
-        or now < (1 - limits.plateau_fall) * start
-    ):
+    start, now = start_level(tables), float(np.median(level[-3:]))
+    if start > 0 and min(np.quantile(level, 0.2), now) >= (1 - limits.plateau_fall) * start:
+        text = (
+            f"Nothing is learned: after {count(tables.last_step + 1)} steps the loss is {significant(now)}, and "
+            f"{significant(start)} is that of a network that knows nothing."
+        )
+        margin = 1.3 + now / start - 1
+    elif len(tables.val_accuracy.finite) >= _FEWEST_VALIDATIONS and guesses(tables, tables.val_accuracy):
+        text = (
+            f"Nothing is learned that holds for other pictures: after {count(tables.last_step + 1)} steps the "
+            f"validation accuracy is {percent(float(np.median(tables.val_accuracy.finite[-3:])))}, that of a guess."
+        )
+        margin = 1.5
+    else:
         return []
-    text = (
-        f"Nothing is learned: after {count(tables.last_step + 1)} steps the loss is {significant(now)}, and "
-        f"{significant(start)} is that of a network that knows nothing."
-    )
-    margin = 1.3 + now / start - 1
     severity = Severity.NOTE if tables.last_step < _EARLY * tables.horizon else Severity.CRITICAL
     return [since(int(steps[0])).told("plateau", severity, text, margin=margin, page=Page.CURVES)]
 
 
 def slow_convergence(tables: Tables, limits: Thresholds) -> list[Finding]:
-    """The loss hardly falls, and each step changes the weights by very little of their size."""
+    """The loss hardly falls, or falls on with far to go, and each step changes the weights by very little."""
     steps, level = smoothed(tables.loss)
     ratio = tables.update_ratio
     if not level.size or ratio is None or not len(ratio) or not is_due(tables, limits):
         return []
     sizes = typical_ratio(ratio)[~resting(tables, ratio.steps)]
     size = float(np.nanmedian(sizes)) if sizes.size else math.nan
-    if not limits.least_update <= size < limits.slow_update or has_learned(tables, limits):
+    if not limits.least_update <= size < limits.slow_update or not _has_far_to_go(tables, limits):
         return []
     fall = 1 - float(np.median(level[-2:])) / float(level[0])
     text = (
@@ -61,6 +81,12 @@ def slow_convergence(tables: Tables, limits: Thresholds) -> list[Finding]:
     )
     margin = limits.slow_update / size
     return [since(int(steps[0])).told("slow_convergence", Severity.WARNING, text, margin=margin, page=Page.CURVES)]
+
+
+def _has_far_to_go(tables: Tables, limits: Thresholds) -> bool:
+    """Whether the loss has gone nowhere, or is still high and would go on falling if the training went on."""
+    left = 1 - (learned_share(tables) or 0.0)
+    return not has_learned(tables, limits) or (left > limits.slow_left and falls_by(tables) > limits.slow_gain)
 
 
 def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -96,16 +122,33 @@ def overfitting(tables: Tables, limits: Thresholds) -> list[Finding]:
     lowest, now = float(values.min()), float(np.median(values[-3:]))
     train, start = float(np.median(level[-2:])), start_level(tables)
     began = int(val.steps[known][values.argmin()])
-    if _has_risen(values, now, train, start, limits):
+    if _has_risen(values, now, train, start, limits) and now / lowest - 1 >= _rise_that_harms(tables, limits):
         rise = now / lowest - 1
         seen, margin = f"the validation loss has risen by {percent(rise)}", rise / limits.overfitting_rise
-    elif train < limits.by_heart * start and now > limits.overfitting_level * start:
+    elif now > limits.overfitting_level * start and _knows_by_heart(tables, train / start, now / lowest, limits):
         seen = f"the validation loss falls no more and is {significant(now)}"
         margin = now / (limits.overfitting_level * start)
     else:
         return []
     text = f"It overfits: since step {count(began)} {seen} while the training loss fell on, to {significant(train)}."
     return [since(began).told("overfitting", Severity.WARNING, text, margin=margin, page=Page.CURVES)]
+
+
+def _rise_that_harms(tables: Tables, limits: Thresholds) -> float:
+    """0, but twice the usual rise where the accuracy is as good as ever: the network is only too sure of itself."""
+    accuracy = tables.val_accuracy.finite
+    holds = accuracy.size > 0 and float(np.median(accuracy[-3:])) >= accuracy.max() - _HOLDS
+    return 2 * limits.overfitting_rise if holds else 0.0
+
+
+def _knows_by_heart(tables: Tables, left: float, risen: float, limits: Thresholds) -> bool:
+    """Whether hardly any training loss is left, or little of it, and the accuracies are far apart.
+
+    The first is in units of a network that knows nothing; `risen` is the validation loss over its lowest.
+    """
+    train, val = tables.accuracy.finite, tables.val_accuracy.finite
+    apart = min(train.size, val.size) > 0 and float(np.median(train[-3:]) - np.median(val[-3:])) >= limits.apart
+    return left < limits.by_heart or (apart and left < _LITTLE and risen > _NO_MORE)
 
 
 def _has_risen(values: Numbers, now: float, train: float, start: float, limits: Thresholds) -> bool:

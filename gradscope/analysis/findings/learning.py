@@ -16,6 +16,14 @@ BLOCKS = 24
 
 _FEWEST_A_PIECE = 4
 
+_GUESS = 0.1
+"""Share of what lies between the accuracy of a guess and 1, below which nothing is known."""
+_NO_BETTER = 0.98
+"""Share of ln K down to which a validation loss says the same."""
+
+_NEAR_START, _FOR_A_TIME = 0.02, 0.05
+"""Shares of the training."""
+
 _REST_WINDOW = 1 / 12
 """Share of the training over which a loss that has come to rest falls no more."""
 _REST_FALL = 0.02
@@ -63,8 +71,30 @@ def start_level(tables: Tables) -> float:
     return min(first, chance) if 0.7 * chance < first else first
 
 
+def guesses(tables: Tables, accuracy: Curve) -> bool:
+    """Whether an accuracy of K classes is no better than a guess, and the validation loss no lower than ln K.
+
+    The accuracy is the median of the last three; a guess has less than a tenth of what lies between 1/K and 1. Where
+    one class is commoner than that, or accuracies are in per cent, the answer is no.
+    """
+    known, val = accuracy.finite, tables.val_loss.finite
+    if not known.size or tables.n_outputs < 2:
+        return False
+    chance = 1 / tables.n_outputs
+    above_chance = bool(val.size and val.min() < _NO_BETTER * math.log(tables.n_outputs))
+    return bool(np.median(known[-3:]) < chance + _GUESS * (1 - chance)) and not above_chance
+
+
+def _only_guesses(tables: Tables) -> bool:
+    """Whether all accuracies say so: the sum of several terms may fall from a bad start with nothing learned."""
+    logged = [a for a in (tables.accuracy, tables.val_accuracy) if len(a.finite)]
+    return bool(logged) and all(guesses(tables, accuracy) for accuracy in logged)
+
+
 def learned_at(tables: Tables, limits: Thresholds) -> int | None:
     """The step from which on the loss is clearly below that of a network that knows nothing; None if it never is."""
+    if _only_guesses(tables):
+        return None
     steps, level = smoothed(tables.loss)
     recent = tables.loss.finite[-10:]
     if not level.size:
@@ -97,6 +127,8 @@ def at_rest(tables: Tables, limits: Thresholds, steps: Steps) -> Flags:
     at, values = tables.loss.steps[known], tables.loss.values[known]
     start, length = start_level(tables), max(_REST_WINDOW * tables.horizon, 1.0)
     flags = np.zeros(len(steps), dtype=bool)
+    if _only_guesses(tables):
+        return flags
     for i, step in enumerate(steps):
         before, now = (values[(at > step - (k + 1) * length) & (at <= step - k * length)] for k in (1, 0))
         if min(before.size, now.size) >= _FEWEST_A_PIECE:
@@ -105,20 +137,35 @@ def at_rest(tables: Tables, limits: Thresholds, steps: Steps) -> Flags:
     return flags
 
 
+def falls_by(tables: Tables) -> float:
+    """By how much the loss fell over the last third, in units of that of a network that knows nothing; NaN: unknown."""
+    _, level = smoothed(tables.loss)
+    third = level.size // 3
+    before, now = level[-third - 3 : -third], level[-3:]
+    return float(np.median(before) - np.median(now)) / start_level(tables) if third else math.nan
+
+
 def is_due(tables: Tables, limits: Thresholds) -> bool:
     """Whether enough of the training is over for the course of the loss to be judged."""
     return tables.last_step >= limits.told_after * tables.horizon
 
 
 def from_the_start(tables: Tables, limits: Thresholds, steps: Steps, over: Flags) -> Spell | None:
-    """A spell; one that held at the start lasts until something is learned, although what came of it soon hides it."""
+    """A spell; one that held from near the start lasts until something is learned, although what came of it hides it.
+
+    Near is within the first `_NEAR_START` of the training, as the first steps may make it, where it then holds for a
+    time; what holds before the first step is not made by one.
+    """
     held = spell(steps, over, tables.horizon)
-    if not over[0] or (held is not None and held.until is None):
+    first = int(over.argmax())
+    if not over[first] or steps[first] > _NEAR_START * tables.horizon or (held is not None and held.until is None):
         return held
-    last = over.size - 1 if over.all() else int(over.argmin()) - 1
-    began, learned = int(steps[0]), learned_at(tables, limits)
+    last = over.size - 1 if over[first:].all() else first + int(over[first:].argmin()) - 1
+    if first > 0 and steps[last] - steps[first] < _FOR_A_TIME * tables.horizon:
+        return held
+    began, learned = int(steps[first]), learned_at(tables, limits)
     if learned is None:
-        return Spell(since=began, until=None, share=1.0, first=0, last=last)
+        return Spell(since=began, until=None, share=1.0, first=first, last=last)
     if learned - began >= LASTING_SHARE * tables.horizon:
-        return Spell(since=began, until=learned, share=1.0, first=0, last=last)
+        return Spell(since=began, until=learned, share=1.0, first=first, last=last)
     return held

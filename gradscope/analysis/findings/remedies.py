@@ -72,6 +72,10 @@ _LEAKY: Choice = ("leaky ReLU, which cannot die", {"model.activation": "leaky_re
 _CHANNELS: Choice = ("normalise each channel", {"data.normalise": "channel"})
 _NO_CLIP: Choice = ("no clipping", {"methods.clip_norm": "off", "methods.clip_value": "off"})
 _NO_PSEUDO: Choice = ("no pseudo-normalisation", {"methods.pseudo_norm": "off"})
+_ROOT: Choice = (
+    "ReLU with He initialisation, which needs no pseudo-normalisation",
+    {**_RELU[1], "methods.pseudo_norm": "off"},
+)
 _SPARSER: Choice = ("pseudo-normalise every other layer only", {"methods.pseudo_norm.every": "2"})
 
 
@@ -89,7 +93,7 @@ REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
     "no_update": _several(_fixed(_ADAM), _rates(100, 1000, 10)),
     "large_update": _several(_rates(0.1, 0.01), _fixed(_CLIP)),
     "clipping": _several(_fixed(_NO_CLIP, _CLIP)),
-    "amplification": _several(_usual_start, _rates(0.1), _fixed(_SPARSER, _NO_PSEUDO)),
+    "amplification": _several(_usual_start, _rates(0.1), _fixed(_SPARSER, _NO_PSEUDO, _ROOT)),
     "nonfinite": _several(_rates(0.1), _fixed(_CLIP), _usual_start),
     "plateau": _several(_fixed(_ADAM), _usual_start, _rates(10, 0.1), _fixed(_NORM)),
     "slow_convergence": _several(_rates(10, 100), _fixed(_ADAM)),

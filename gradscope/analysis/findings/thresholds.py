@@ -27,7 +27,7 @@ class Thresholds:
     """Of a layer's units that are zero for a whole batch."""
     least_update: float = 1e-5
     """RMS of a step's update over RMS of the weights."""
-    slow_update: float = 5e-4
+    slow_update: float = 6e-4
     """Below this while the loss hardly falls, convergence is slow."""
     largest_update: float = 0.15
     """Above this a step writes over what the steps before it have learned."""
@@ -51,6 +51,10 @@ class Thresholds:
     """Share by which the loss must have fallen to have left its start."""
     slow_fall: float = 0.25
     """Share by which it must have fallen to have gone somewhere."""
+    slow_left: float = 0.4
+    """Share of it that is left, above which a loss that goes on falling at small steps has far to go."""
+    slow_gain: float = 0.04
+    """By how much it falls over a third of the training to go on falling, in units of a network that knows nothing."""
     told_after: float = 0.3
     """Share of the training after which the course of the loss is judged."""
     swings: float = 1.2
@@ -65,6 +69,8 @@ class Thresholds:
     """Validation loss over training loss at the end."""
     by_heart: float = 0.02
     """Training loss, in units of that of a network that knows nothing, below which the pictures are known by heart."""
+    apart: float = 0.35
+    """Training accuracy less validation accuracy: pictures that are nearly known by heart, and nothing else is."""
     overfitting_level: float = 0.3
     """Validation loss, in the same units, that is too much for a network that knows its pictures by heart."""
     smallest_input: float = 0.03

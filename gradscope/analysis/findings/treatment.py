@@ -6,7 +6,7 @@ import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.flow import backward, hidden, rise
-from gradscope.analysis.findings.learning import from_the_start
+from gradscope.analysis.findings.learning import from_the_start, has_learned, is_due
 from gradscope.analysis.findings.spell import Spell, median_of, since, spell
 from gradscope.analysis.findings.tables import Grid, Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
@@ -16,6 +16,9 @@ from gradscope.records import Kind
 
 _CUT = 0.98
 """Share of the raw norm below which it was cut."""
+
+_LITTLE = 0.1
+"""Share of the raw norm below which clipping is to blame for small steps."""
 
 _ALWAYS = 0.9
 """Of the recorded steps."""
@@ -52,7 +55,14 @@ def _cut(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
     if held is None or held.until is not None or held.share < _ALWAYS:
         return []
     typical = median_of(left, held)
-    return [_clipped(tables, limits, held, f"norm is cut to {significant(typical)} of what it was", 0.5 / typical)]
+    what = f"norm is cut to {significant(typical)} of what it was"
+    return [_clipped(tables, limits, held, what, 0.5 / typical, most=_slow(tables, limits, typical))]
+
+
+def _slow(tables: Tables, limits: Thresholds, left: float) -> float:
+    """The size of steps below which this much clipping matters: where it hardly learns, and a tenth at most is left."""
+    to_blame = left < _LITTLE and is_due(tables, limits) and not has_learned(tables, limits)
+    return limits.slow_update if to_blame else limits.clipping_update
 
 
 def _held(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
@@ -65,16 +75,18 @@ def _held(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
             near = np.abs(series / level - 1) < 2 * limits.clipping_spread
             held = spell(grid.steps, near, tables.horizon) or since(int(grid.steps[-_FEWEST]))
             margin = limits.clipping_spread / max(spread, 1e-9)
-            return [_clipped(tables, limits, held, f"{what} is {significant(level)}", margin)]
+            text = f"{what} is {significant(level)}"
+            return [_clipped(tables, limits, held, text, margin, most=limits.clipping_update)]
     return []
 
 
-def _clipped(tables: Tables, limits: Thresholds, held: Spell, what: str, margin: float) -> Finding:
+def _clipped(tables: Tables, limits: Thresholds, held: Spell, what: str, margin: float, *, most: float) -> Finding:
+    """A warning where steps are smaller than `most`."""
     ratio = tables.update_ratio
     harmful = False
     if ratio is not None:
         meant = converged(tables, ratio.steps[-1:]) | resting(tables, ratio.steps[-1:])
-        harmful = float(np.nanmedian(typical_ratio(ratio)[-_FEWEST:])) < limits.clipping_update and not meant[0]
+        harmful = float(np.nanmedian(typical_ratio(ratio)[-_FEWEST:])) < most and not meant[0]
     severity = Severity.WARNING if harmful else Severity.NOTE
     text = (
         f"Clipping is always active: the gradient's {what} at every recorded step"
