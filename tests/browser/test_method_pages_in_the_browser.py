@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from driven import Dashboard, NewPage, alright, at, rows, settled, until
+from driven import Dashboard, NewPage, alright, at, choose, rows, settled, until
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Results, Status
@@ -44,6 +44,62 @@ def test_sliders_and_the_map_change_the_verdict_and_the_address(
     at(other, "Pseudo-normalisation")
     badge(other, "every layer: does nothing")
     expect(other.get_by_role("slider", name="Weight scale")).to_have_value("0.5")
+
+
+def test_a_net_in_the_address_is_the_net_on_the_page_with_form_and_scope(gallery: Dashboard, page: Page) -> None:
+    page.goto(f"{gallery.url}/pseudo_normalisation?net_depth=50&weight_scale=1.5&bias_scale=1")
+    at(page, "Pseudo-normalisation")
+    badge(page, "every second layer: explodes")
+    badge(page, "every layer: explodes")
+    for name, parameter in (("sigmoid", "net_activation"), ("dual", "form"), ("batch", "scope"), ("signal", "curve")):
+        page.get_by_test_id("stMain").get_by_role("radio", name=name, exact=True).press("Space")
+        settled(page)
+        expect(page).to_have_url(re.compile(rf"\b{parameter}={name}\b"))
+    scale = page.get_by_role("slider", name="Bias scale")
+    scale.press("ArrowLeft")
+    settled(page)
+    expect(page).to_have_url(re.compile(r"\bbias_scale=0\.95\b"))
+    before = page.get_by_test_id("stVegaLiteChart").first.locator("svg").text_content()
+    page.reload()
+    at(page, "Pseudo-normalisation")
+    expect(page.get_by_role("slider", name="Bias scale")).to_have_value("0.95")
+    chosen_now = page.get_by_test_id("stMain").get_by_role("radio", checked=True).all_inner_texts()
+    assert chosen_now == ["signal", "sigmoid", "dual", "batch"]
+    expect(page.get_by_text("Signal of every layer")).to_be_visible()
+    assert page.get_by_test_id("stVegaLiteChart").first.locator("svg").text_content() == before
+    alright(page)
+
+
+def test_gradient_decay_shows_gains_and_shares_over_the_steps(gallery: Dashboard, page: Page) -> None:
+    page.goto(f"{gallery.url}/gradient_decay?runs=3+tanh-pn")
+    at(page, "Gradient decay")
+    expect(page.get_by_text("Gain of each layer over the steps")).to_be_visible()
+    expect(page.get_by_text("Derivatives above 1 once normalised (dotted: Gaussian)")).to_be_visible()
+    expect(page.get_by_text(re.compile("The paper expects 31.7 %"))).to_be_visible()
+    alright(page)
+
+
+def test_an_empty_store_has_published_figures_and_the_next_step(
+    dashboard: Dashboard, store: Store, page: Page, new_page: NewPage
+) -> None:
+    dashboard.open()
+    page.goto(f"{dashboard.url}/papers")
+    at(page, "Papers")
+    expect(page.get_by_text("No run of this reproduction yet: press Start, or run")).to_be_visible()
+    until(lambda: {r["ours"] for r in rows(page)} == {"—"}, "nothing is ours yet")
+    page.get_by_text("Sweep", exact=True).click()
+    until(lambda: "Dual form, one RMS a batch" in {r["experiment"] for r in rows(page)}, "the sweep is listed")
+    choose(page, "Experiment", "Model 3, CIFAR-100, dual form, augmented")
+    until(lambda: {r["setting"]: r["ours"] for r in rows(page, 1)}.get("epochs at 1e-4 at the end"), "its differences")
+    page.get_by_role("radio", name="tiny", exact=True).press("Space")
+    settled(page)
+    other = new_page(color_scheme="dark")
+    other.goto(page.url)
+    at(other, "Papers")
+    expect(other.get_by_role("combobox", name="Experiment")).to_have_value("Model 3, CIFAR-100, dual form, augmented")
+    expect(other.get_by_role("radio", name="tiny", exact=True)).to_be_checked()
+    until(lambda: "Dual form, one RMS a batch" in {r["experiment"] for r in rows(other)}, "the sweep is in the address")
+    alright(other)
 
 
 def half_done(store: Store) -> None:
