@@ -119,6 +119,9 @@ def columns(runs: Sequence[Run]) -> list[str]:
     return ["", "run", "status", *done, *left, *results, "preset", "data", "images/s", "tags"]
 
 
+WORST_LAYER = "The layer with the lowest gradient RMS, and that RMS over the median of the layers"
+
+
 def column_look(runs: Sequence[Run]) -> dict[str, ColumnConfig]:
     """How the columns are shown; up to `took` they fit a window of 1280 pixels."""
     column = st.column_config
@@ -135,9 +138,7 @@ def column_look(runs: Sequence[Run]) -> dict[str, ColumnConfig]:
         "best": column.TextColumn("best val.", width=score, help="Best validation accuracy, or mAP"),
         "last": column.TextColumn("last val.", width=score, help="Validation accuracy, or mAP, of the last epoch"),
         "loss": column.LineChartColumn(width=52, help="Training loss"),
-        "worst layer": column.TextColumn(
-            width=118, help="The layer with the lowest gradient RMS, and that RMS over the median of the layers"
-        ),
+        "worst layer": column.TextColumn(width=118, help=WORST_LAYER),
         "images/s": column.NumberColumn(format="%.0f", width=80),
         "started": column.DatetimeColumn(
             format="D MMM, HH:mm",
