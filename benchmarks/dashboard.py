@@ -8,7 +8,6 @@ step to its number on the page (the recorder commits within half a second of the
 import argparse
 import os
 import re
-import shutil
 import statistics
 import sys
 import tempfile
@@ -25,7 +24,8 @@ from gradscope.records import Batch, Kind, Layer, LayerStats, Progress, Provenan
 from gradscope.serve import served
 from gradscope.store import Store, open_store, write
 
-sys.path.append(str(Path(__file__).parents[1] / "tests/pages"))
+sys.path += [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("pages", "browser")]
+from chromium import CHROMIUM, FLAGS
 from stores import fill
 
 RUNS, LAYERS = 30, 20
@@ -34,8 +34,6 @@ COLD_GOAL, LIVE_GOAL = 3.0, 2.0
 LOOK_SECONDS = 0.02
 """Between two looks at the page: what is measured is no finer than this."""
 CHART = '[data-testid="stVegaLiteChart"] :is(svg, canvas)'
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ quarter of the bytes.
 
 import argparse
 import io
-import shutil
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
@@ -17,23 +16,24 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from gradscope.serve import served
 from gradscope.store import open_store, read
 
+sys.path.append(str(Path(__file__).parents[1] / "tests/browser"))
+from chromium import CHROMIUM, FLAGS
+
 FOLDER = Path(__file__).parent / "pictures"
 PORT = 8800
 SIZE: ViewportSize = {"width": 1280, "height": 860}
 COLOURS = 128
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SETTLED = '[data-testid="stApp"]:is([data-test-script-state="notRunning"])'
 
 
 def main() -> None:
     options = _options()
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
+    if CHROMIUM is None:
         sys.exit("no Chromium on the PATH (chromium, chromium-browser or google-chrome)")
     store = open_store(options.store)
     shown = {run.id: f"{run.id} {run.name}" for run in read.runs(store)}
     with served(options.store, PORT) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for wanted in options.page or sorted(path.stem for path in FOLDER.glob("*.png")):
             name, _, ids = wanted.partition(":")
             chosen = [shown[int(i)] for i in ids.split(",") if i]

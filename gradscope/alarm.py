@@ -92,8 +92,17 @@ class Guard(threading.Thread):
         while not self._ended.wait(pause):
             began = time.thread_time()
             self.look()
-            pause = max(self._alerts.every, (time.thread_time() - began) / MOST_SHARE)
+            pause = self.pause(time.thread_time() - began)
         self.look(last=True)
+
+    def pause(self, cost: float) -> float:
+        """Seconds until the next look, after one that took `cost` seconds of a core.
+
+        What was seen for the first time is looked at again as soon as was asked for: else a costly look would have a
+        run that is to be stopped go on for twice fifty times as long.
+        """
+        waits = any(self._seen[name] < SEEN_BEFORE_ACTING for name in self._seen.keys() - self._done)
+        return self._alerts.every if waits else max(self._alerts.every, cost / MOST_SHARE)
 
     def close(self) -> None:
         """The run ends: look for the last time, and wait a moment for what is to be sent."""

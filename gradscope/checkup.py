@@ -25,7 +25,7 @@ Objective = Callable[[nn.Module, Any], Tensor]  # Any: a batch is whatever the l
 """(model, batch) to the loss, a scalar."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Checkup:
     """What was found."""
 
@@ -44,6 +44,8 @@ class Checkup:
     def __str__(self) -> str:
         """The verdict and every finding, a line each."""
         return "\n".join([self.verdict, *(f"- {f.severity}: {f.text}" for f in self.findings)])
+
+    __repr__ = __str__  # in a notebook: the tables would fill the screen
 
 
 def doctor(

@@ -98,6 +98,16 @@ def guarded(run: Session, **settings: Any) -> Guard:
     return made
 
 
+def test_what_was_seen_once_is_looked_at_again_soon_however_much_a_look_costs(ill: Session) -> None:
+    guard = guarded(ill, stop="critical", every=1)
+    assert guard.pause(0.5) == 25
+    guard.look()
+    assert guard.pause(0.5) == 1
+    guard.look()
+    assert ill.stop_requested
+    assert guard.pause(0.5) == 25
+
+
 def test_a_finding_that_is_there_twice_in_a_row_stops_the_run_and_says_why(ill: Session) -> None:
     guard = guarded(ill, stop="critical")
     guard.look()

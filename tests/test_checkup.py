@@ -47,7 +47,7 @@ def test_a_usual_network_is_healthy() -> None:
     seen = gradscope.doctor(model, batch(), optimizer=torch.optim.SGD(model.parameters(), 0.05))
     assert seen.findings == ()
     assert seen.is_healthy
-    assert str(seen) == "Healthy as far as recorded, up to step 0."
+    assert str(seen) == repr(seen) == "Healthy as far as recorded, up to step 0."
 
 
 def test_deep_sigmoid_vanishes_before_anything_is_trained() -> None:

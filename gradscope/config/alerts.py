@@ -21,7 +21,7 @@ class Alerts(Settings):
     hook_from: From = "critical"
     """Severity from which on a finding is sent."""
     every: float = Field(10.0, ge=0.1, le=86_400)
-    """Seconds between two looks; more where a look takes longer than a fiftieth of that."""
+    """Seconds between two looks; more where a look takes longer than a fiftieth of that and nothing new was seen."""
 
     @field_validator("hook")
     @classmethod

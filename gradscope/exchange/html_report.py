@@ -54,7 +54,7 @@ class Table:
 class Drawing:
     """A figure; its title is in it."""
 
-    figure: Figure
+    figure: Figure | alt.FacetChart
 
 
 Part = Words | Table | Drawing
@@ -88,7 +88,7 @@ def _table(frame: pd.DataFrame) -> str:
     return found
 
 
-def _specification(figure: Figure) -> dict[str, Any]:  # Any: Vega-Lite
+def _specification(figure: Figure | alt.FacetChart) -> dict[str, Any]:  # Any: Vega-Lite
     told: dict[str, Any] = figure.to_dict()
     told["config"] = {**told.get("config", {}), "background": "white", "font": "system-ui, sans-serif"}
     return (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def results(view: View, gradient: pd.DataFrame) -> pd.DataFrame:
 
 def draw_results(shown: pd.DataFrame) -> None:
     """The table of results; columns that nothing is known of are left out."""
-    known = [name for name in shown if shown[name].notna().any()]
+    known = [str(name) for name in shown if shown[name].notna().any()]
     st.dataframe(
         shown,
         hide_index=True,
@@ -121,7 +122,7 @@ def settings(view: View) -> pd.DataFrame:
         st.caption("These runs have the same settings." if len(configs) > 1 else "One kind of run has no differences.")
     shown = found.rename(columns={group: look.label for group, look in view.looks.items()}).reset_index()
     if len(shown):
-        height = "content" if len(shown) <= 12 else 420
+        height: Literal["content"] | int = "content" if len(shown) <= 12 else 420
         st.dataframe(shown, hide_index=True, key="compare_settings", height=height, width="stretch")
     return shown
 

@@ -45,6 +45,10 @@ def seed(key: str, options: Sequence[Option], default: Option, text: Callable[[O
     if key in st.session_state and st.session_state[key] in options:
         return
     value = default if key in st.session_state else next(iter(wanted(key, options, text)), default)
+    if key not in st.session_state and value != default and named(key) != [text(value)]:
+        # as the widget writes it, before there is one: it strikes out of the address whatever it does not know
+        st.query_params[key] = text(value)
+        st.rerun()
     if key in st.session_state or value != default:
         st.session_state[key] = value
 

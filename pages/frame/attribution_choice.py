@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, cast
 
+import numpy as np
 import streamlit as st
 
 from gradscope import jobs
@@ -100,7 +101,7 @@ def _confusions(known: Overview) -> None:
     answers = list(known.answers.values())
     if not answers:
         return
-    found = confusions(answers[0].labels, [a.probabilities for a in answers], most=5)
+    found = confusions(answers[0].labels.astype(np.int64), [a.probabilities for a in answers], most=5)
     lines = [f"- {known.classes[true]} taken for {known.classes[taken]}: {count(n)}" for true, taken, n in found]
     if lines:
         st.markdown("Most frequent confusions:\n" + "\n".join(lines))
@@ -151,8 +152,8 @@ def say_what_is_lacking(
         names = ", ".join(looks[run].label for run in found.other_pictures)
         st.caption(plain(f"Tested on other pictures than {looks[found.runs[0].id].label}, so not beside it: {names}."))
     later = [run for run in found.runs if run.id in found.steps and run.progress.last_step + 1 > found.steps[run.id]]
-    for run in later:
-        text = f"{looks[run.id].label} has trained on: what is shown is of step {count(found.steps[run.id])}."
+    for old in later:
+        text = f"{looks[old.id].label} has trained on: what is shown is of step {count(found.steps[old.id])}."
         st.caption(plain(text))
 
 

@@ -1,6 +1,4 @@
-"""A form made import re
-from the settings classes: a new setting appears on the page without a line here.
-"""
+"""A form made from the settings classes: a new setting appears on the page without a line here."""
 
 import re
 import types
@@ -43,6 +41,8 @@ def first_sentence(text: str) -> str:
 
 class Form:
     """Widgets for every setting of a config; `values` are what `gradscope.overrides.with_overrides` takes.
+
+    Each writes what was changed into the address, so that a form that was filled in outlives a reload.
 
     Args:
         base: the config whose values stand in the form at first.
@@ -92,7 +92,9 @@ class Form:
             return
         names, now = list(CHOICES[section]()), getattr(self._base, section).name
         key = f"{self._prefix}.{section}"
-        name = st.selectbox(section, names, index=names.index(now), key=key, label_visibility="collapsed")
+        name = st.selectbox(
+            section, names, index=names.index(now), key=key, bind="query-params", label_visibility="collapsed"
+        )
         st.caption(first_sentence(CHOICES[section]()[name].__doc__ or ""))
         self.values[f"{section}.name"] = name
 
@@ -129,6 +131,7 @@ class Form:
             selection_mode="multi",
             default=now,
             key=f"{self._prefix}.methods",
+            bind="query-params",
             help=_all_methods(),
             wrap=True,
         )
@@ -155,7 +158,7 @@ def _widget(name: str, field: FieldInfo, first: Any, key: str) -> Any:  # Any: t
         return _text(label, inner, first, key, text)
     if get_origin(inner) is Literal:
         options = list(get_args(inner))
-        return st.selectbox(label, options, index=options.index(first), key=key, help=text)
+        return st.selectbox(label, options, index=options.index(first), key=key, bind="query-params", help=text)
     return _WIDGETS[inner](label, field, first, key, text)
 
 
@@ -168,7 +171,7 @@ def _simple(annotation: Any) -> tuple[Any, bool]:  # Any: a type as written
 
 def _text(label: str, inner: Any, first: Any, key: str, text: str | None) -> Any:  # Any: as above
     shown = "" if first is None else ", ".join(map(str, first)) if isinstance(first, tuple) else str(first)
-    given = st.text_input(label, shown, key=key, help=text, placeholder="default").strip()
+    given = st.text_input(label, shown, key=key, bind="query-params", help=text, placeholder="default").strip()
     if get_origin(inner) is tuple:
         return [part.strip() for part in given.split(",") if part.strip()]
     return given or None
@@ -180,20 +183,20 @@ def _bound(field: FieldInfo, kind: type, attribute: str) -> Any:  # Any: int or 
 
 def _whole(label: str, field: FieldInfo, first: int, key: str, text: str | None) -> int:
     low, high = _bound(field, annotated_types.Ge, "ge"), _bound(field, annotated_types.Le, "le")
-    return int(st.number_input(label, low, high, first, 1, key=key, help=text))
+    return int(st.number_input(label, low, high, first, 1, key=key, bind="query-params", help=text))
 
 
 def _real(label: str, field: FieldInfo, first: float, key: str, text: str | None) -> str:
     # a text: number fields round what has many digits, and 1e-4 is how people write a learning rate
-    return st.text_input(label, f"{first:g}", key=key, help=text).strip()
+    return st.text_input(label, f"{first:g}", key=key, bind="query-params", help=text).strip()
 
 
 def _flag(label: str, field: FieldInfo, first: bool, key: str, text: str | None) -> bool:
-    return st.checkbox(label, first, key=key, help=text)
+    return st.checkbox(label, first, key=key, bind="query-params", help=text)
 
 
 def _line(label: str, field: FieldInfo, first: str, key: str, text: str | None) -> str:
-    return st.text_input(label, first, key=key, help=text).strip()
+    return st.text_input(label, first, key=key, bind="query-params", help=text).strip()
 
 
 # Any: each takes and gives its own type

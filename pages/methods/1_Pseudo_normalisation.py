@@ -1,6 +1,7 @@
 """Would pseudo-normalisation help this net, before anything is trained?"""
 
 from functools import partial
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from gradscope.figures.pseudo_norm import NORMALISED, PLAIN, layer_gains, layer_
 from gradscope.figures.style import PALETTE, RunStyle
 from gradscope.records import Kind
 from gradscope.theory.gradient_flow import (
+    Activation,
     Flow,
     Passes,
+    Scope,
     flow,
     gains,
     normalised,
@@ -43,7 +46,7 @@ LOOKS = {
     i: RunStyle(label=SHORT[i], colour=PALETTE[c], dash=dash, shape=shape)
     for i, c, dash, shape in ((1, 3, (1, 0), "circle"), (2, 1, (6, 3), "square"), (3, 0, (2, 2), "triangle-up"))
 }
-BADGES = {
+BADGES: dict[Effect, tuple[Literal["gray", "green", "blue", "red", "orange"], str]] = {
     Effect.NOTHING_TO_CURE: ("gray", ":material/check:"),
     Effect.CURES: ("green", ":material/healing:"),
     Effect.EASES: ("blue", ":material/trending_up:"),
@@ -131,7 +134,7 @@ def verdicts(found: Passes, flows: dict[int, Flow]) -> None:
         st.caption(treated_sentence(decay))
 
 
-def layer_table(found: Passes, scope: str) -> pd.DataFrame:
+def layer_table(found: Passes, scope: Scope) -> pd.DataFrame:
     """Gain and share above 1 of each hidden layer, a row a layer."""
     n = len(found.derivatives)
     chosen = normalised(n, 2)
@@ -141,7 +144,7 @@ def layer_table(found: Passes, scope: str) -> pd.DataFrame:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def maps(depth: int, activation: str, data: str, form: str) -> np.ndarray:
+def maps(depth: int, activation: Activation, data: str, form: str) -> np.ndarray:
     """Decades over the two scales for the three treatments."""
     net = lecun_net(depth, MAP_WIDTH, PIXELS, CLASSES, activation=activation, seed=SEED)
     treated = treatments(form, "sample").values()
@@ -159,7 +162,7 @@ def draw_maps(found: np.ndarray) -> None:
         cells = pd.DataFrame(grid, columns=["weight_scale", "bias_scale", "here"]).assign(decades=values.ravel())
         figure = partial(scale_map, title=name, height=260, legend=i == max(NAMES))
         with column:
-            show.quick_chart(figure, map_cells(cells), f"map_{i}", f"decades of decay, {name}", lambda i=i: move_to(i))
+            show.quick_chart(figure, map_cells(cells), f"map_{i}", f"decades of decay, {name}", partial(move_to, i))
 
 
 def move_to(treatment: int) -> None:
@@ -173,7 +176,8 @@ def move_to(treatment: int) -> None:
 show.header("Pseudo-normalisation", __doc__)
 choices = controls()
 depth = int(st.session_state["net_depth"])
-net = lecun_net(depth, int(choices["width"]), PIXELS, CLASSES, activation=choices["activation"], seed=SEED)
+activation = cast(Activation, choices["activation"])
+net = lecun_net(depth, int(choices["width"]), PIXELS, CLASSES, activation=activation, seed=SEED)
 run = passes(net, *samples(choices["data"], SAMPLES), st.session_state["weight_scale"], st.session_state["bias_scale"])
 treated = {i: flow(run, t) for i, t in treatments(choices["form"], choices["scope"]).items()}
 curves = profile(treated, choices["kind"])
@@ -183,7 +187,7 @@ with left:
     show.chart(figure, "treatments", f"{choices['kind']} RMS against depth, plain and pseudo-normalised")
 with right:
     verdicts(run, treated)
-    table = layer_table(run, choices["scope"])
+    table = layer_table(run, cast(Scope, choices["scope"]))
     show.quick_chart(partial(layer_gains, height=160), table, "gains", "gain of each layer")
     show.quick_chart(
         partial(layer_shares, height=160), table, "shares", "share of normalised derivatives above 1, by layer"
@@ -193,5 +197,5 @@ st.caption(
     "Decades by which the signal changes from the last hidden layer down to the first: blue vanishes, orange "
     f"explodes. The ring is the cell nearest to the sliders; a click moves them. Width {MAP_WIDTH}, one RMS a sample."
 )
-draw_maps(maps(depth, choices["activation"], choices["data"], choices["form"]))
+draw_maps(maps(depth, activation, choices["data"], choices["form"]))
 show.how_to_read(HOW, curves, "pseudo_normalisation")

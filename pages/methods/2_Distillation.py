@@ -44,7 +44,9 @@ class View:
 
 def measure_button(students: list[Run]) -> None:
     """What the popover asks for, and the button that starts it."""
-    images = st.number_input("Test pictures", 10, None, Agreement().images, key="agreement_images", step=500)
+    images = st.number_input(
+        "Test pictures", 10, None, Agreement().images, key="agreement_images", bind="query-params", step=500
+    )
     st.caption("Both networks answer them, then the time of passes of 1 and of 128 pictures is taken.")
     able = [run for run in students if tasks.has_network(store, run) and run.status is Status.COMPLETED]
     settings = Agreement(images=images)
@@ -96,7 +98,7 @@ def table(students: list[Run]) -> pd.DataFrame:
     found, measured = gaps(students, read.runs(store)), source.distilled(store, students).set_index("run")
     rows = []
     for run, (_, gap) in zip(students, found.iterrows(), strict=True):
-        own = measured.loc[run.id] if run.id in measured.index else None
+        own = measured.loc[[run.id]] if run.id in measured.index else None
         rows.append(
             {
                 "student": choice.text_of(run),
@@ -105,7 +107,7 @@ def table(students: list[Run]) -> pd.DataFrame:
                 "alone": scored(_known(gap["alone"]), run.results.score),
                 "teacher's": scored(_known(gap["teacher"]), run.results.score),
                 "gap closed": percent(_known(gap["closed"])),
-                "agreement": UNKNOWN if own is None else percent(own["agreement"]),
+                "agreement": UNKNOWN if own is None else percent(float(own["agreement"].iloc[0])),
             }
         )
     return pd.DataFrame(rows)

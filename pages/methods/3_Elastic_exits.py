@@ -48,8 +48,12 @@ other exits. An exit has no part in what lies behind it. Time was measured on th
 
 def settings_to_measure() -> Exits:
     """What the popover asks for."""
-    images = st.number_input("Test pictures", 10, None, Exits().images, key="exit_images", step=500)
-    batch = st.number_input("Pictures answered at once", 1, 10_000, Exits().batch_size, key="exit_batch")
+    images = st.number_input(
+        "Test pictures", 10, None, Exits().images, key="exit_images", bind="query-params", step=500
+    )
+    batch = st.number_input(
+        "Pictures answered at once", 1, 10_000, Exits().batch_size, key="exit_batch", bind="query-params"
+    )
     st.caption("Every exit answers them by itself, then twenty thresholds decide who leaves early; all of it is timed.")
     return Exits(images=images, batch_size=int(batch))
 

@@ -1,8 +1,8 @@
 """What is wrong with this run, where, and what may help?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -23,12 +23,16 @@ from gradscope.records import Kind, Run
 from gradscope.store import read
 from pages.frame import address, choice, show, source
 from pages.frame.chips import chip
+from pages.frame.downloads import Drawn
 
+Badge = tuple[str, Literal["green", "orange", "red", "gray"], str]
+NOTHING_YET: Badge = ("nothing yet", "gray", "hourglass_empty")
 LOSSES = ("train_loss", "loss", "val_loss")
 FEW = 6  # layers of a finding that are all named
+EVIDENCE_HEIGHT = 280  # pixels, in which the titles of both axes have room
 SIGNS = {Severity.CRITICAL: "✕", Severity.WARNING: "!", Severity.NOTE: "·"}
 # word, colour and sign of a verdict by its worst finding
-BADGES = {
+BADGES: Mapping[Severity | None, Badge] = {
     None: ("healthy", "green", "check_circle"),
     Severity.NOTE: ("healthy", "green", "check_circle"),
     Severity.WARNING: ("warning", "orange", "warning"),
@@ -61,7 +65,7 @@ def say(findings: list[Finding], tables: Tables) -> None:
     """The verdict, with a word and a colour for how bad it is."""
     worst = max((f.severity for f in findings), key=lambda s: s.rank, default=None)
     nothing_yet = tables.last_step < 0
-    word, colour, icon = ("nothing yet", "gray", "hourglass_empty") if nothing_yet else BADGES[worst]
+    word, colour, icon = NOTHING_YET if nothing_yet else BADGES[worst]
     st.badge(word, icon=f":material/{icon}:", color=colour)
     st.markdown(f"#### {plain(verdict(findings, tables))}")
 
@@ -101,25 +105,27 @@ def open_what_if(run: Run) -> None:
     show.go(show.WHAT_IF, what_if_of=choice.text_of(run))
 
 
-def figure_of(run: Run, finding: Finding) -> alt.TopLevelMixin:
+def figure_of(run: Run, finding: Finding) -> Drawn:
     """The evidence, drawn."""
     seen, looks = finding.evidence, choice.look([run])
     kind, layer = seen.kind or Kind.GRADIENT, seen.layer
     if seen.page is Page.CURVES:
-        return learning_curve(smoothed(source.metrics(store, [run], LOSSES), 0.6), looks, height=240)
+        return learning_curve(smoothed(source.metrics(store, [run], LOSSES), 0.6), looks, height=EVIDENCE_HEIGHT)
     if seen.page is Page.DECAY:
         step = finding.until if finding.until is not None else None
         profile = source.profile(store, [run], kind, seen.step if step is None else step)
-        return gradient_decay(profile, looks, kind=kind, height=240)
+        return gradient_decay(profile, looks, kind=kind, height=EVIDENCE_HEIGHT)
     if finding.name in ("saturated_units", "dead_units"):
         rows = source.layer_map(store, run, Kind.ACTIVATION, 300)
-        return lost_values(rows[rows["layer"] == layer], height=240)
+        return lost_values(rows[rows["layer"] == layer], height=EVIDENCE_HEIGHT)
     if finding.name in ("no_update", "large_update"):
-        return update_ratio(source.update_ratio(store, run, layer or 0), colour=looks[run.id].colour, height=240)
+        return update_ratio(
+            source.update_ratio(store, run, layer or 0), colour=looks[run.id].colour, height=EVIDENCE_HEIGHT
+        )
     rows = source.layer_map(store, run, kind, 200)
     if finding.name == "nonfinite":
         rows = with_the_first_bad_value(rows, finding)
-    return layer_map(rows, kind=kind, layer=layer, step=seen.step, height=240)
+    return layer_map(rows, kind=kind, layer=layer, step=seen.step, height=EVIDENCE_HEIGHT)
 
 
 def with_the_first_bad_value(rows: pd.DataFrame, finding: Finding) -> pd.DataFrame:
@@ -154,7 +160,7 @@ def remedies(run: Run, finding: Finding) -> None:
                 remedy.title,
                 key=f"launch_{finding.name}_{i}",
                 icon=":material/play_arrow:",
-                help=f"Launch the same run with this: `{remedy.arguments}`",
+                help=f"{plain(remedy.title)}. Launch the same run with this: `{remedy.arguments}`",
                 on_click=launch,
                 args=(run, remedy),
                 disabled=store.read_only,
@@ -212,6 +218,19 @@ def others(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["", "run", "status", "verdict"])
 
 
+def draw_others(runs: Sequence[Run]) -> None:
+    """The verdicts on all runs shown."""
+    st.markdown("**All runs shown**")
+    column = st.column_config
+    config = {
+        "": column.ImageColumn(width=46),
+        "run": column.TextColumn(width=130),
+        "status": column.TextColumn(width=95),
+        "verdict": column.TextColumn(width=630),
+    }
+    st.dataframe(others(runs), hide_index=True, column_config=config, key="verdicts", width="stretch")
+
+
 store = source.the_store()
 show.header("Diagnosis", __doc__)
 runs_shown = show.runs_or_next_step(store, "diagnosis")
@@ -239,9 +258,7 @@ def draw(runs: list[Run]) -> None:
     for i, finding in enumerate(findings):
         tell(run, finding, tables, first=i == 0)
     if len(runs) > 1:
-        st.markdown("**All runs shown**")
-        config = {"": st.column_config.ImageColumn(width=50), "verdict": st.column_config.TextColumn(width="large")}
-        st.dataframe(others(runs), hide_index=True, column_config=config, key="verdicts", width="stretch")
+        draw_others(runs)
     show.how_to_read(HOW, strip, "diagnosis")
 
 

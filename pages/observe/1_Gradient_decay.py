@@ -166,7 +166,7 @@ def amplified(runs: list[Run], step: int, looks: dict[int, RunStyle], relative: 
         figure = amplification_figure(found, touched, relative=relative)
         show.chart(figure, "amplification", f"amplification against depth of {len(touched)} runs")
     shares = found.groupby("run")["share_above_one"].mean().dropna()
-    told = [f"{plain(looks[run].label)} {percent(share)}" for run, share in shares.items()]
+    told = [f"{plain(looks[run].label)} {percent(shares[run])}" for run in looks if run in shares.index]
     beside = f"{percent(amplification.GAUSSIAN_SHARE)} of a Gaussian"
     above = f" Derivatives above 1 once normalised ({beside}): {', '.join(told)}." if told else ""
     st.caption(AMPLIFIED + above)

@@ -1,6 +1,7 @@
 """When does a layer stop learning?"""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -86,9 +87,7 @@ def maps(kind: Kind, shown: list[Run], layer: int | None, step: int | None) -> N
             key = f"map_{shown.index(run)}"
             title = f"{kind.value.capitalize()} of {run.name}"
             figure = layer_map(found[run.id], kind=kind, span=span, layer=layer, step=step, height=300, title=title)
-            show.chart(
-                figure, key, f"{kind} RMS of every layer of {run.name} over the steps", lambda k=key: pick_layer(k)
-            )
+            show.chart(figure, key, f"{kind} RMS of every layer of {run.name} over the steps", partial(pick_layer, key))
 
 
 def details(kind: Kind, run: Run, layer: int, step: int) -> pd.DataFrame:
@@ -151,7 +150,8 @@ def draw(_: list[Run]) -> None:
     """Everything that moves."""
     fresh = [read.run(store, run.id) for run in (first, other) if run]
     show.live_badge(fresh)
-    names = source.layers(store, fresh[:1]).set_index("layer")["name"].to_dict()
+    layers = source.layers(store, fresh[:1])
+    names = dict(zip(layers["layer"].tolist(), layers["name"], strict=True))
     steps = source.steps(store, fresh[:1])
     if not names or not steps:
         st.info(f"{plain(first.name)} has recorded no layer yet; choose another run, or wait for its first step.")

@@ -60,7 +60,7 @@ def controls() -> tuple[str, float]:
 def table(metrics: pd.DataFrame, runs: list[Run], looks: dict[int, RunStyle]) -> None:
     """A line a run: best and last values, epochs, speed."""
     known = best_and_last(metrics)
-    best = source.highest(store, runs, tuple(_validation_scores(metrics["name"].unique()))).set_index("run")
+    best = source.highest(store, runs, tuple(_validation_scores(list(metrics["name"].unique())))).set_index("run")
     rows = [
         {
             "": chip(looks[run.id]),
@@ -84,10 +84,11 @@ def _validation_scores(names: Sequence[str]) -> list[str]:
 
 def _best(run: Run, best: pd.DataFrame) -> dict[str, str]:
     """The best validation accuracy; a curve on the page may be thinned and lack it."""
-    known = best.loc[run.id] if run.id in best.index else None
-    value = run.results.best_val_score if run.results.best_val_score is not None or known is None else known.value
+    known = best.loc[[run.id]] if run.id in best.index else None
+    own = run.results.best_val_score
+    value = own if own is not None or known is None else float(known["value"].iloc[0])
     suffix = SCORE_SUFFIX[run.results.score]
-    return {"best val.": _share(value, suffix), "at step": count(None if known is None else int(known.step))}
+    return {"best val.": _share(value, suffix), "at step": count(None if known is None else int(known["step"].iloc[0]))}
 
 
 def _share(value: float | None, suffix: str = "") -> str:

@@ -72,11 +72,16 @@ def choose(name: str) -> None:
 
 def grid(form: Form) -> dict[str, list[str]]:
     """Values for one or two settings; every combination becomes a run."""
-    paths = st.multiselect("Settings to vary (two at most)", form.paths(), key="grid", max_selections=2)
+    paths = st.multiselect(
+        "Settings to vary (two at most)", form.paths(), key="grid", bind="query-params", max_selections=2
+    )
     values = {}
     for path in paths:
         given = st.text_input(
-            f"Values of {path}, separated by commas", key=f"grid_{path}", placeholder="0.01, 0.03, 0.1"
+            f"Values of {path}, separated by commas",
+            key=f"grid_{path}",
+            bind="query-params",
+            placeholder="0.01, 0.03, 0.1",
         )
         values[path] = [v.strip() for v in given.split(",") if v.strip()]
     return {path: found for path, found in values.items() if found}
@@ -150,7 +155,7 @@ def given(base: RunConfig, values: Assignments) -> Assignments:
 
 def plan(base: RunConfig, form: Form, over: dict[str, list[str]], preset: str) -> list[Named]:
     """The runs that the form describes; none, and why, where it describes none."""
-    name = st.text_input("Name", preset, key=f"name_{preset}").strip() or preset
+    name = st.text_input("Name", preset, key=f"name_{preset}", bind="query-params").strip() or preset
     try:
         return combinations(base, given(base, form.values), over, name)
     except ConfigError as error:

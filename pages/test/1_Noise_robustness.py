@@ -1,5 +1,6 @@
 """How much noise can the network bear?"""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -50,9 +51,13 @@ class Shown:
 
 def settings_to_measure() -> Robustness:
     """What the popover asks for."""
-    families = st.pills("Under", list(FAMILIES), selection_mode="multi", default=["noise"], key="measure_under")
-    images = st.number_input("Test pictures", 10, None, None, key="measure_images", placeholder="all", step=100)
-    draws = st.number_input("Draws of each noise at each level", 1, 255, 10, key="measure_draws")
+    families = st.pills(
+        "Under", list(FAMILIES), selection_mode="multi", default=["noise"], key="measure_under", bind="query-params"
+    )
+    images = st.number_input(
+        "Test pictures", 10, None, None, key="measure_images", bind="query-params", placeholder="all", step=100
+    )
+    draws = st.number_input("Draws of each noise at each level", 1, 255, 10, key="measure_draws", bind="query-params")
     kinds = tuple(kind for family in families or ["noise"] for kind in FAMILIES[family])
     settings = Robustness(kinds=kinds, images=images, draws=int(draws))
     passes = 1 + sum(settings.draws_of(kind) * len(settings.levels_of(kind)) for kind in kinds)
@@ -109,7 +114,7 @@ def shown_of(runs: list[Run], points: pd.DataFrame, measure_as: str, pool: bool)
     known = [run for run in runs if run.id in set(points["run"])]
     looks = choice.look(runs)
     groups = same_settings({r.id: r.config for r in known}) if pool else {r.id: r.id for r in known}
-    sizes = pd.Series(groups).value_counts() if groups else pd.Series(dtype="int64")
+    sizes = Counter(groups.values())
     names = {run.id: run.name for run in known}
     pooled = {
         g: looks[g] if n == 1 else replace(looks[g], label=f"{names[g]}, {n} seeds") for g, n in sorted(sizes.items())
@@ -155,8 +160,8 @@ def how_measured(points: pd.DataFrame) -> str:
     noisy = points[points["kind"].isin(NOISES) & (points["level"] > 0)]
     of_run = noisy.groupby("run").agg(images=("images", "max"), draws=("draws", "max"), level=("level", "max"))
     ways = [
-        f"{count(int(way.images))} test pictures, {int(way.draws)} draws a level, levels up to {way.level:g}"
-        for way in of_run.drop_duplicates().itertuples()
+        f"{count(int(images))} test pictures, {int(draws)} draws a level, levels up to {level:g}"
+        for images, draws, level in of_run.drop_duplicates().to_numpy(dtype="float64")
     ]
     if len(ways) > 1:
         return f"Measured in {len(ways)} ways: {'; '.join(ways)}. Areas compare only between runs measured alike."

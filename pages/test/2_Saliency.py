@@ -137,7 +137,7 @@ def contributions(values: np.ndarray) -> None:
         "scaled": picture(np.rint(255 * panels.scaled).astype(np.uint8)),
         f"from {threshold:g}": picture(np.rint(255 * panels.kept).astype(np.uint8)),
         "mean": grey(panels.grey),
-        "binary": grey(panels.binary),
+        "binary": grey(panels.binary.astype(np.float64)),
     }
     for column, (name, shown) in zip(st.columns(4), drawn.items(), strict=True):
         with column:

@@ -1,10 +1,10 @@
 """A real browser, a real dashboard, real runs. Without Chromium these tests are skipped."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM, FLAGS
 from driven import PATIENCE_SECONDS, TRAINED, Dashboard, NewPage
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
@@ -13,12 +13,6 @@ from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Status
 from gradscope.store import Store, open_store
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 
 
 @pytest.fixture(scope="module")
