@@ -1,5 +1,6 @@
 """How many faulty runs `gradscope.analysis.cure` heals, with the labelled trainings in place of the store's."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,9 @@ from gradscope.records import Status
 
 MOST = 12
 """As `gradscope cure` has it where nothing is said."""
+
+FIRST = 6
+"""Of each fault so many runs are cured: every try is a training."""
 
 MENDED = {
     "no_gradient": {"cut_before": None},
@@ -64,6 +68,17 @@ class CureRate:
     @property
     def cured(self) -> int:
         return sum(c.cured for c in self.by_fault.values())
+
+
+def first_of_each(told: Sequence[Told]) -> list[Told]:
+    """The first faulty runs of the report of each fault, FIRST at most."""
+    count: Counter[str] = Counter()
+    chosen = []
+    for t in told:
+        if t.outcome.label == "faulty" and t.outcome.case.half == "report":
+            count[t.outcome.case.fault] += 1
+            chosen += [t] * (count[t.outcome.case.fault] <= FIRST)
+    return chosen
 
 
 def cure_rate(cures: Sequence[Cured]) -> CureRate:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import CLASSES, LAYERS, curve, healthy, never_learning, scaled, with_curves
+from planted import CLASSES, LAYERS, STEPS, curve, healthy, never_learning, scaled, with_curves
 
 from gradscope.analysis.findings import Finding, Severity, Tables, Thresholds, every_finding
-from gradscope.analysis.findings.learning import has_learned, learned_at
+from gradscope.analysis.findings.learning import has_learned
+from gradscope.analysis.findings.pairs import TermPair
 from gradscope.records import Kind
 
 
@@ -66,13 +67,15 @@ def test_labels_that_are_learned_by_heart_a_little_and_hold_for_no_other_picture
     assert "plateau" not in names(replace(by_heart, curves={**by_heart.curves, **surer})), "the loss knows something"
 
 
-def test_a_loss_that_falls_from_a_bad_start_while_all_accuracies_are_guesses_has_learned_nothing() -> None:
-    loss = 3.9 + 3 * np.exp(-np.arange(200) / 5)
+def test_a_sum_of_terms_that_falls_from_a_bad_start_while_all_accuracies_are_guesses_has_learned_nothing() -> None:
+    apart = np.full((len(STEPS), LAYERS), 0.5)
+    pair = TermPair(term="label", other="hint", steps=STEPS, cosine=apart, balance=apart)
+    falling = with_curves(healthy(), train_loss=3.9 + 3 * np.exp(-np.arange(200) / 5))
+    falling = replace(falling, terms=(pair,))
+    assert has_learned(falling, Thresholds())
     guess = {name: curve(np.full(10, 0.1), 20) for name in ("train_accuracy", "val_accuracy")}
-    tables = with_curves(healthy(), train_loss=loss)
-    tables = replace(tables, curves={**tables.curves, **guess, "val_loss": curve([2.31], 20)})
-    assert not has_learned(tables, Thresholds())
-    assert learned_at(healthy(), Thresholds()) is not None
+    guess["val_loss"] = curve(np.full(10, 2.31), 20)
+    assert not has_learned(replace(falling, curves={**falling.curves, **guess}), Thresholds())
 
 
 def test_a_loss_that_goes_up_again_and_again_swings() -> None:
