@@ -81,7 +81,8 @@ def _train(trial: optuna.Trial, pruner: DoctorPruner, found: list[Trained]) -> f
             accuracy = _accuracy(model, data.val)
             run.log({"val_accuracy": accuracy})
             trial.report(accuracy, epoch)
-            if ended is None and trial.should_prune():
+            is_bad = trial.should_prune()  # asked to the end, as in a search that is watched and ends nothing
+            if ended is None and is_bad:
                 ended, why, until_ended = epoch + 1, pruner.reason(trial.number) or "", time.process_time() - began
     watched = time.process_time() - began
     found.append(
