@@ -37,6 +37,11 @@ def command_line(config: RunConfig, name: str, store: Store | None = None) -> st
     return shlex.join([*words, *_store_words(store), "--name", name])
 
 
+def cure_command(run_id: int, store: Store) -> str:
+    """The command that tries the remedies of a run one after another; see `command_line` of how the store is named."""
+    return shlex.join(["gradscope", "cure", str(run_id), *_store_words(store)])
+
+
 def _store_words(store: Store | None) -> list[str]:
     if store is None or (not is_url(store.name) and Path(store.name).absolute() == Path(DEFAULT_STORE).absolute()):
         return []

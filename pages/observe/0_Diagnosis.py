@@ -8,7 +8,7 @@ import streamlit as st
 
 from gradscope import jobs
 from gradscope.analysis.curves import smoothed
-from gradscope.analysis.findings import Finding, Remedy, Severity, Tables, diagnose, verdict
+from gradscope.analysis.findings import Finding, Remedy, Severity, Tables, diagnose, is_healthy, verdict
 from gradscope.analysis.findings.finding import Page
 from gradscope.analysis.findings.remedies import settings_of
 from gradscope.analysis.wording import count, percent, plain, sentence
@@ -18,6 +18,7 @@ from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.network_strip import network_strip
+from gradscope.jobs.command import cure_command
 from gradscope.overrides import with_overrides
 from gradscope.records import Kind, Run
 from gradscope.store import read
@@ -68,6 +69,18 @@ def say(findings: list[Finding], tables: Tables) -> None:
     word, colour, icon = NOTHING_YET if nothing_yet else BADGES[worst]
     st.badge(word, icon=f":material/{icon}:", color=colour)
     st.markdown(f"#### {plain(verdict(findings, tables))}")
+
+
+def offer_cure(run: Run, findings: list[Finding]) -> None:
+    """How to have all remedies tried; nothing where none of them is a setting."""
+    if run.source != "train" or not any(remedy.settings for finding in findings for remedy in finding.remedies):
+        return
+    with st.popover("Try all remedies", icon=":material/healing:"):
+        st.markdown(
+            "In a terminal, this trains the run with the remedies that fit, the likeliest first, until one is healthy; "
+            "it prints what each came to, and the settings of the best. The runs appear here as they train."
+        )
+        st.code(cure_command(run.id, store), language="bash", wrap_lines=True)
 
 
 def open_layer() -> None:
@@ -255,6 +268,8 @@ def draw(runs: list[Run]) -> None:
     if len(strip):
         figure = network_strip(strip, findings=findings)
         show.chart(figure, "strip", "health of each layer over the training", open_layer)
+    if not is_healthy(findings):
+        offer_cure(run, findings)
     for i, finding in enumerate(findings):
         tell(run, finding, tables, first=i == 0)
     if len(runs) > 1:

@@ -92,3 +92,10 @@ def test_the_strip_and_the_evidence_show_a_layer_that_broke_between_two_records(
     assert strip["layer"][0]["encoding"]["color"]["scale"]["domain"][-1] == "critical"
     marks = evidence["layer"][1]["encoding"]["color"]["scale"]["domain"]
     assert marks == ["exactly zero", "not finite"], "the layer is red at the step at which it broke"
+
+
+def test_the_command_that_cures_a_run_is_there_to_copy_where_it_is_ill(store: Store, page: Page) -> None:
+    add(store, BY_NAME["relu"], STEPS)
+    assert [code.value for code in page("Diagnosis").code] == []
+    ill = add(store, BY_NAME["sigmoid"], STEPS)
+    assert [code.value for code in page("Diagnosis").code] == [f"gradscope cure {ill} --store {store.name}"]
