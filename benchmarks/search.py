@@ -85,16 +85,8 @@ def _train(trial: optuna.Trial, pruner: DoctorPruner, found: list[Trained]) -> f
             if ended is None and is_bad:
                 ended, why, until_ended = epoch + 1, pruner.reason(trial.number) or "", time.process_time() - began
     watched = time.process_time() - began
-    found.append(
-        Trained(
-            accuracy=accuracy,
-            ended_after=ended,
-            why=why,
-            plain=plain,
-            watched=watched,
-            until_ended=until_ended or watched,
-        )
-    )
+    times = {"plain": plain, "watched": watched, "until_ended": until_ended or watched}
+    found.append(Trained(accuracy=accuracy, ended_after=ended, why=why, **times))
     return accuracy
 
 
@@ -165,6 +157,7 @@ def _summary(searches: list[list[Trained]]) -> list[str]:
     cost = sum(t.watched for t in every) / sum(t.plain for t in every)
     more = float(np.mean([t.watched - t.plain for t in every]))
     saved = float(np.mean([_time_saved(search) for search in searches]))
+    enough = more * (1 - saved) / saved if saved > 0 else float("inf")
     read = f"""
         Mean and standard deviation over the searches: {_spread(_saved, searches)} of the steps saved, and
         {_spread(_time_saved, searches)} of the processor time of a search that is watched as well. A trial that was
@@ -173,7 +166,7 @@ def _summary(searches: list[list[Trained]]) -> list[str]:
         **What it costs.** To watch everything every five steps and to diagnose after each epoch adds {more:.1f} s to a
         trial, and makes these, of about a millisecond a step, {cost:.1f} times as long: against a search with nobody
         watching, {_spread(_net, searches)} of the processor time is saved (below zero: lost). At that price a search
-        gains where a trial takes more than {more * (1 - saved) / saved:.0f} s."""
+        gains where a trial takes more than {enough:.0f} s."""
     context = """
         For context only: BTTackler (Pei et al., KDD 2024, arXiv 2602.23630) publishes 40 % of a search saved, on other
         networks, another space and another budget."""
