@@ -81,16 +81,19 @@ def learned(case: Case, tables: Tables) -> bool:
 
 
 def overfits(tables: Tables) -> bool:
-    """Whether the last validation loss is a quarter above the lowest and twice the training loss of the last epoch."""
+    """Whether the validation loss has risen by a quarter, to twice the training loss of the last epoch.
+
+    The last three validations have their median taken: one by itself is noise.
+    """
     val, train = tables.val_loss.finite, tables.loss
     if not val.size or len(tables.val_loss) < 2:
         return False
-    epoch = train.values[train.steps > tables.val_loss.steps[-2]]
-    return bool(val[-1] > 1.25 * val.min() > 0 and val[-1] > 2 * np.mean(epoch))
+    epoch, last = train.values[train.steps > tables.val_loss.steps[-2]], float(np.median(val[-3:]))
+    return bool(last > 1.25 * val.min() > 0 and last > 2 * np.mean(epoch))
 
 
 def label(case: Case, tables: Tables) -> str:
-    """`healthy`, `faulty`, or `unclear`: healthy settings that did not learn, or a fault that did no harm."""
+    """`healthy`, `faulty`, or `unclear`: healthy settings that did not learn or that overfit, a fault without harm."""
     if case.fault == "healthy":
-        return "healthy" if learned(case, tables) else "unclear"
+        return "healthy" if learned(case, tables) and not overfits(tables) else "unclear"
     return "faulty" if TRUTHS[case.fault].always or not learned(case, tables) else "unclear"

@@ -227,6 +227,10 @@ def test_a_gradient_that_is_cut_at_every_step_is_seen_from_the_raw_one() -> None
     assert found(little, "clipping").severity is Severity.WARNING, "steps are small, and nothing is learned"
     learns = with_curves(little, train_loss=np.log(CLASSES) * (1 - 0.003 * np.arange(200)))
     assert found(learns, "clipping").severity is Severity.NOTE
+    half = replace(raw, rms=tables.grids[Kind.GRADIENT].rms * 2)
+    tiny = scaled(tables, Kind.UPDATE, np.full(LAYERS, 0.02))
+    blameless = replace(tiny, grids={**tiny.grids, Kind.RAW_GRADIENT: half})
+    assert found(blameless, "clipping").severity is Severity.NOTE, "twice as large, steps would still be small"
     seldom = replace(raw, rms=np.where(np.arange(len(STEPS))[:, None] % 3, tables.grids[Kind.GRADIENT].rms, raw.rms))
     assert "clipping" not in names(replace(tables, grids={**tables.grids, Kind.RAW_GRADIENT: seldom}))
 

@@ -119,6 +119,15 @@ def test_recall_and_precision_count_what_may_be_told_and_what_must() -> None:
     assert found["nonfinite"].recall == 0.0
 
 
+def test_healthy_settings_of_which_overfitting_comes_are_neither_healthy_nor_faulty() -> None:
+    good = healthy_tables()
+    assert label(outcome("healthy", good).case, good) == "healthy"
+    for end, expected in ((1.2, "unclear"), (0.9, "healthy")):
+        risen = replace(good.val_loss, values=np.linspace(0.8, end, len(good.val_loss)))
+        seen = replace(good, curves={**good.curves, "val_loss": risen})
+        assert label(outcome("healthy", seen).case, seen) == expected
+
+
 def test_autotrainers_rules_are_those_of_its_paper() -> None:
     case = draw(0).changed({"train.epochs": 10})
     good = healthy_tables()

@@ -7,6 +7,7 @@ import numpy as np
 from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.learning import (
     BLOCKS,
+    chance_level,
     falls_by,
     guesses,
     has_learned,
@@ -95,7 +96,7 @@ def oscillating(tables: Tables, limits: Thresholds) -> list[Finding]:
     A rise counts if it is more than a twentieth of that, and than half of what the noise of the batches makes.
     """
     steps, level, error = planned_pieces(tables)
-    start = max(start_level(tables), float(np.median(level))) if level.size else 0.0
+    start = max(start_level(tables), chance_level(tables), float(np.median(level))) if level.size else 0.0
     if level.size < limits.told_after * BLOCKS or not start > 0:
         return []
     moves = np.diff(level)

@@ -67,8 +67,13 @@ def start_level(tables: Tables) -> float:
     many exits, begins where it begins.
     """
     first = float(np.median(tables.loss.finite[:5])) if len(tables.loss.finite) else math.nan
-    chance = math.log(tables.n_outputs) if tables.classifies and not tables.terms else math.nan
-    return min(first, chance) if 0.7 * chance < first else first
+    chance = chance_level(tables)
+    return min(first, chance) if 0.0 < 0.7 * chance < first else first
+
+
+def chance_level(tables: Tables) -> float:
+    """Cross entropy of one who guesses among K classes, ln K; 0 where nothing of the kind is known."""
+    return math.log(tables.n_outputs) if tables.classifies and not tables.terms else 0.0
 
 
 def guesses(tables: Tables, accuracy: Curve) -> bool:

@@ -69,7 +69,7 @@ class Thresholds:
     """Validation loss over training loss at the end."""
     by_heart: float = 0.02
     """Training loss, in units of that of a network that knows nothing, below which the pictures are known by heart."""
-    apart: float = 0.35
+    apart: float = 0.3
     """Training accuracy less validation accuracy: pictures that are nearly known by heart, and nothing else is."""
     overfitting_level: float = 0.3
     """Validation loss, in the same units, that is too much for a network that knows its pictures by heart."""

@@ -56,13 +56,7 @@ def _cut(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
         return []
     typical = median_of(left, held)
     what = f"norm is cut to {significant(typical)} of what it was"
-    return [_clipped(tables, limits, held, what, 0.5 / typical, most=_slow(tables, limits, typical))]
-
-
-def _slow(tables: Tables, limits: Thresholds, left: float) -> float:
-    """The size of steps below which this much clipping matters: where it hardly learns, and a tenth at most is left."""
-    to_blame = left < _LITTLE and is_due(tables, limits) and not has_learned(tables, limits)
-    return limits.slow_update if to_blame else limits.clipping_update
+    return [_clipped(tables, limits, held, what, 0.5 / typical, left=typical)]
 
 
 def _held(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
@@ -76,23 +70,30 @@ def _held(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
             held = spell(grid.steps, near, tables.horizon) or since(int(grid.steps[-_FEWEST]))
             margin = limits.clipping_spread / max(spread, 1e-9)
             text = f"{what} is {significant(level)}"
-            return [_clipped(tables, limits, held, text, margin, most=limits.clipping_update)]
+            return [_clipped(tables, limits, held, text, margin, left=0.0)]
     return []
 
 
-def _clipped(tables: Tables, limits: Thresholds, held: Spell, what: str, margin: float, *, most: float) -> Finding:
-    """A warning where steps are smaller than `most`."""
+def _clipped(tables: Tables, limits: Thresholds, held: Spell, what: str, margin: float, *, left: float) -> Finding:
+    """A warning where it makes the steps small: with the share that is `left`, and not without clipping. 0: unknown."""
     ratio = tables.update_ratio
     harmful = False
     if ratio is not None:
         meant = converged(tables, ratio.steps[-1:]) | resting(tables, ratio.steps[-1:])
-        harmful = float(np.nanmedian(typical_ratio(ratio)[-_FEWEST:])) < most and not meant[0]
+        size, small = float(np.nanmedian(typical_ratio(ratio)[-_FEWEST:])), _small(tables, limits, left)
+        harmful = size < small and (left < _LITTLE or size / left >= small) and not meant[0]
     severity = Severity.WARNING if harmful else Severity.NOTE
     text = (
         f"Clipping is always active: the gradient's {what} at every recorded step"
         f"{', and the steps are small' * harmful}."
     )
     return held.told("clipping", severity, text, margin=margin, page=Page.DECAY, kind=Kind.GRADIENT)
+
+
+def _small(tables: Tables, limits: Thresholds, left: float) -> float:
+    """The size of a step that clipping may be blamed for: a larger one where it hardly learns with a tenth at most."""
+    to_blame = 0 < left < _LITTLE and is_due(tables, limits) and not has_learned(tables, limits)
+    return limits.slow_update if to_blame else limits.clipping_update
 
 
 def amplification(tables: Tables, limits: Thresholds) -> list[Finding]:
