@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from gradscope import jobs
 from gradscope.analysis.cure import Cure, Judged, search
@@ -9,6 +10,7 @@ from gradscope.analysis.findings import Remedy, diagnose
 from gradscope.analysis.findings.learning import learned_share
 from gradscope.analysis.findings.remedies import settings_of
 from gradscope.config import RunConfig
+from gradscope.cured import Cured, Tried
 from gradscope.diagnosis import tables_of
 from gradscope.errors import JobError
 from gradscope.overrides import with_overrides
@@ -21,6 +23,10 @@ Trainer = Callable[[Store, RunConfig, str, str], int]
 """Trains a config under a name, with a tag, to its end; the run's number."""
 
 
+def _nothing() -> None:
+    """What a command does while it waits."""
+
+
 def cure(
     store: Store,
     run_id: int,
@@ -31,6 +37,8 @@ def cure(
     on_trial: Callable[[str], None] | None = None,
 ) -> Cure:
     """Try remedies against the findings of a run, each as a run of the same settings and seed.
+
+    How far it is stands in the run's folder, where the page Diagnosis finds it.
 
     Args:
         store: of the run; the new ones are added to it, with a tag that says whose cure they are.
@@ -61,7 +69,14 @@ def cure(
         first = judge(store, trainer(store, short, f"{run.name}, {length} epochs", tag))
     else:
         first = judge(store, run_id)
-    return search(short, first, attempt, most)
+    return search(short, first, attempt, most, lambda path: _kept(path).save(store.paths(run_id).cure))
+
+
+def _kept(path: Cure) -> Cured:
+    tried = (
+        Tried(run_id=t.judged.run_id, remedy=t.remedy.title if t.remedy else None, parent=t.parent) for t in path.trials
+    )
+    return Cured(tried=tuple(tried), winner=path.winner)
 
 
 def _config(run: Run) -> RunConfig:
@@ -94,16 +109,29 @@ def judge(store: Store, run_id: int) -> Judged:
     )
 
 
-def queued(store: Store, config: RunConfig, name: str, tag: str) -> int:
-    """Queue a run and wait for its end.
+def queued(store: Store, config: RunConfig, name: str, tag: str, waiting: Callable[[], None] = _nothing) -> int:
+    """Queue a run and wait for its end; whatever ends the waiting stops it.
+
+    Args:
+        store: of the run.
+        config: what to train.
+        name: of the run.
+        tag: of the run.
+        waiting: called again and again until then.
 
     Raises:
         JobError: it was stopped, or its process is gone.
     """
     run_id = jobs.submit(store, config, name, [tag])
-    while not (status := read.run(store, run_id).status).is_final:
-        jobs.reap(store)
-        time.sleep(POLL_SECONDS)
+    try:
+        while not (status := read.run(store, run_id).status).is_final:
+            waiting()
+            jobs.reap(store)
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        with suppress(JobError):  # it has just ended
+            jobs.stop(store, run_id)
+        raise
     if status in (Status.STOPPED, Status.LOST):
         raise JobError(f"run {run_id} was {status}, so the search for a cure ends here")
     return run_id

@@ -103,6 +103,11 @@ class RunPaths(ProcessPaths):
         return self.folder / "exits" / f"{fingerprint}-{images}.npz"
 
     @property
+    def cure(self) -> Path:
+        """The path of the latest search for a cure."""
+        return self.folder / "cure.json"
+
+    @property
     def model(self) -> Path:
         """The network's weights at the last checkpoint, safetensors."""
         return self.folder / "model.safetensors"

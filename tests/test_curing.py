@@ -8,13 +8,16 @@ from typer.testing import CliRunner
 from gradscope import jobs
 from gradscope.analysis.cure import tree
 from gradscope.cli.app import app
-from gradscope.config import RunConfig
-from gradscope.cure import cure
+from gradscope.config import Curing, Exits, RunConfig
+from gradscope.cure import cure, queued
+from gradscope.cured import Cured
 from gradscope.errors import JobError
+from gradscope.jobs import actions
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Status
-from gradscope.store import Store, open_store, read, write
+from gradscope.store import Store, open_store, read, read_tasks, write
+from gradscope.tasks.perform import perform
 from gradscope.train import train
 
 SMALL = {"train.epochs": 8, "train.device": "cpu", "data.limit": 600, "model.width": 32, "model.depth": 8}
@@ -50,6 +53,10 @@ def test_a_vanishing_gradient_is_cured(store: Store) -> None:
     found = cure(store, 1, train=trained_here, on_trial=told.append)
     assert tuple(told) == TRIED, tree(found)
     assert (found.winner, found.trials[5].parent) == (5, 2)
+    kept = Cured.load(store.paths(1).cure)
+    assert kept is not None
+    assert [(t.run_id, t.parent) for t in kept.tried] == [(t.judged.run_id, t.parent) for t in found.trials]
+    assert (kept.winner, kept.tried[5].remedy) == (5, "raise the learning rate to 0.3")
     before, cured = read.run(store, 1), read.run(store, found.trials[5].judged.run_id)
     assert (cured.name, cured.tags) == ("sigmoid, raise the learning rate to 0.3", ("cure of 1",))
     assert cured.config["train"] == before.config["train"]
@@ -75,6 +82,43 @@ def test_a_loop_of_somebodys_own_cannot_be_started_from_here(store: Store) -> No
     write.finish(store, run_id, Status.COMPLETED)
     with pytest.raises(JobError, match="trained by a loop of its own, which cannot be started from here"):
         cure(store, run_id)
+
+
+class Enough(Exception):
+    """Somebody wants no more of it."""
+
+
+def test_whatever_ends_the_waiting_stops_the_try(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "ensure_supervisor", lambda store: None)  # nobody is to train it
+
+    def enough() -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        queued(store, with_overrides(PRESETS["sigmoid"].config, SMALL), "never wanted", "cure of 1", enough)
+    newest = max(read.runs(store), key=lambda run: run.id)
+    assert (newest.name, newest.status) == ("never wanted", Status.STOPPED)
+
+
+def test_a_run_without_a_checkpoint_may_be_cured_but_not_measured(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "ensure_supervisor", lambda store: None)
+    run_id = write.create_run(store, name="diverged", source="train", config={}, status=Status.DIVERGED)
+    with pytest.raises(JobError, match="has no checkpoint to work on"):
+        jobs.create_task(store, run_id, Exits(), status=Status.QUEUED)
+    task = read_tasks.task(store, jobs.create_task(store, run_id, Curing(most=3), status=Status.QUEUED))
+    assert (task.kind, task.settings["most"]) == ("cure", 3)
+
+
+@pytest.mark.slow  # starts processes, each of which loads PyTorch
+def test_the_task_queues_the_tries_and_counts_them(store: Store) -> None:
+    task_id = jobs.create_task(store, 1, Curing(epochs=3, most=1), status=Status.QUEUED)
+    assert perform(store, task_id) is Status.COMPLETED
+    task, kept = read_tasks.task(store, task_id), Cured.load(store.paths(1).cure)
+    assert (task.done, task.total) == (1, 1)
+    assert kept is not None
+    assert [one.remedy for one in kept.tried] == [None, "ReLU with He initialisation"]
 
 
 @pytest.mark.slow  # starts processes, each of which loads PyTorch

@@ -69,11 +69,18 @@ class Cure:
     """Place of the one to take: healthy, and learns no less than the first; None if there is none."""
 
 
+Seen = Callable[[Cure], None]
+"""Told the path after each trial."""
+
 Try = Callable[[RunConfig, Remedy], Judged]
 """Trains a config, which is that of a trial with a remedy added, and judges it."""
 
 
-def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure:
+def _unseen(_: Cure) -> None:
+    """A path that nobody follows."""
+
+
+def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12, seen: Seen = _unseen) -> Cure:
     """Try the remedies against the findings of a run, best first, until a run is healthy or there is nothing to try.
 
     A healthy run is not always a good one: what comes next in the list is tried too, as long as it is healthy as well
@@ -86,8 +93,9 @@ def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure
         ill: what was found in it; where that is nothing, only what usually helps is tried.
         attempt: trains and judges.
         most: tries in all.
+        seen: told the path after each of them, and once before.
     """
-    path = _Path(config, ill, attempt, most)
+    path = _Path(config, ill, attempt, most, seen)
     at: int | None = 0
     for _ in range(DEEPEST):
         if at is None or path.trials[at].judged.is_healthy:
@@ -96,16 +104,22 @@ def search(config: RunConfig, ill: Judged, attempt: Try, most: int = 12) -> Cure
         at = path.winner if path.winner is not None else path.next(at)
     if path.best.judged.is_healthy:
         path.improve()
-    return Cure(trials=tuple(path.trials), winner=path.winner)
+    return path.so_far
 
 
 class _Path:
     """The trials of a search while it goes on."""
 
-    def __init__(self, config: RunConfig, ill: Judged, attempt: Try, most: int) -> None:
+    def __init__(self, config: RunConfig, ill: Judged, attempt: Try, most: int, seen: Seen) -> None:
         self.trials = [Trial(config=config, judged=ill, remedy=None, parent=None)]
         self.winner: int | None = None
-        self.attempt, self.most = attempt, most
+        self.attempt, self.most, self.seen = attempt, most, seen
+        seen(self.so_far)
+
+    @property
+    def so_far(self) -> Cure:
+        """What was tried."""
+        return Cure(trials=tuple(self.trials), winner=self.winner)
 
     @property
     def best(self) -> Trial:
@@ -148,6 +162,7 @@ class _Path:
         self.trials.append(Trial(config=changed, judged=self.attempt(changed, remedy), remedy=remedy, parent=at))
         if _is_better(self.trials[-1].judged, self.best.judged):
             self.winner = len(self.trials) - 1
+        self.seen(self.so_far)
         return True
 
 

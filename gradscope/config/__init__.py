@@ -6,6 +6,7 @@ things can be chosen (a data set, a model, an optimiser), each is a class with a
 
 from gradscope.config.agreement import Agreement
 from gradscope.config.alerts import Alerts
+from gradscope.config.curing import Curing
 from gradscope.config.data import (
     AnyData,
     Cifar10,
@@ -115,6 +116,7 @@ __all__ = [
     "Cosine",
     "CosineRestarts",
     "CosineWave",
+    "Curing",
     "DataSettings",
     "Digits",
     "Distillation",

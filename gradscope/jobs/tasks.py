@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradscope.errors import JobError
 from gradscope.jobs import log
 from gradscope.jobs.actions import ensure_supervisor
-from gradscope.records import Status
+from gradscope.records import Run, Status
 from gradscope.store import Store, read, read_tasks, write_tasks
 
 if TYPE_CHECKING:  # every page imports this file, and only few need the settings classes
@@ -31,17 +31,21 @@ def submit_task(store: Store, run_id: int, settings: "TaskSettings") -> int:
 def create_task(store: Store, run_id: int, settings: "TaskSettings", *, status: Status) -> int:
     """Add a task on a run that somebody else performs; otherwise as `submit_task`."""
     run, values = read.run(store, run_id), settings.model_dump(mode="json")
-    name = run.name
+    if settings.needs_network:
+        _check_network(store, run, values["name"])
+    return write_tasks.create(store, run_id, values["name"], values, status=status)
+
+
+def _check_network(store: Store, run: Run, kind: str) -> None:
     if run.results.score == "map":
         raise JobError(
-            f"run {run_id} ({name}) has pictures with several labels each, and task {values['name']} asks for the one "
+            f"run {run.id} ({run.name}) has pictures with several labels each, and task {kind} asks for the one "
             "right answer; choose a run on data with one label a picture"
         )
-    if not store.paths(run_id).model.exists():
+    if not store.paths(run.id).model.exists():
         raise JobError(
-            f"run {run_id} ({name}) has no checkpoint to work on; train it with GradScope for at least one epoch"
+            f"run {run.id} ({run.name}) has no checkpoint to work on; train it with GradScope for at least one epoch"
         )
-    return write_tasks.create(store, run_id, values["name"], values, status=status)
 
 
 def stop_task(store: Store, task_id: int) -> Status:

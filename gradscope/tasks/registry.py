@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gradscope.measured import Task
 from gradscope.store import Store
 from gradscope.tasks.agreement import measure_agreement
+from gradscope.tasks.cure import cure_run
 from gradscope.tasks.exits import measure_exits
 from gradscope.tasks.explain import explain
 from gradscope.tasks.report import Report
@@ -15,6 +16,7 @@ Performer = Callable[[Store, Task, Report], None]
 
 PERFORMERS: Mapping[str, Performer] = {
     "agreement": measure_agreement,
+    "cure": cure_run,
     "exits": measure_exits,
     "explain": explain,
     "robustness": measure_robustness,

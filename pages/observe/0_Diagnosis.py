@@ -18,11 +18,10 @@ from gradscope.figures.layer_map import layer_map
 from gradscope.figures.layer_series import lost_values, update_ratio
 from gradscope.figures.learning import learning_curve
 from gradscope.figures.network_strip import network_strip
-from gradscope.jobs.command import cure_command
 from gradscope.overrides import with_overrides
 from gradscope.records import Kind, Run
 from gradscope.store import read
-from pages.frame import address, choice, show, source
+from pages.frame import address, choice, cure_view, show, source, tasks
 from pages.frame.chips import chip
 from pages.frame.downloads import Drawn
 
@@ -43,7 +42,8 @@ HOW = """
 The band **now** shows every layer from input to output: ✓ nothing found, ! it learns less than it could, ✕ it will not
 learn as it stands. Below it, how that was at earlier steps, with what was known then. A click on a layer opens it over
 time. The findings are rules with fixed thresholds, applied to what was recorded; each shows its evidence, how sure it
-is, and what may help, the likeliest first. A finding explained by another one is not told. What each looks like and
+is, and what may help, the likeliest first; **Cure it** tries them one after another. A finding explained by another
+one is not told. What each looks like and
 where it begins: docs/reading-gradients.md. `gradscope doctor RUN` says the same in a terminal.
 """
 
@@ -69,18 +69,6 @@ def say(findings: list[Finding], tables: Tables) -> None:
     word, colour, icon = NOTHING_YET if nothing_yet else BADGES[worst]
     st.badge(word, icon=f":material/{icon}:", color=colour)
     st.markdown(f"#### {plain(verdict(findings, tables))}")
-
-
-def offer_cure(run: Run, findings: list[Finding]) -> None:
-    """How to have all remedies tried; nothing where none of them is a setting."""
-    if run.source != "train" or not any(remedy.settings for finding in findings for remedy in finding.remedies):
-        return
-    with st.popover("Try all remedies", icon=":material/healing:"):
-        st.markdown(
-            "In a terminal, this trains the run with the remedies that fit, the likeliest first, until one is healthy; "
-            "it prints what each came to, and the settings of the best. The runs appear here as they train."
-        )
-        st.code(cure_command(run.id, store), language="bash", wrap_lines=True)
 
 
 def open_layer() -> None:
@@ -269,12 +257,16 @@ def draw(runs: list[Run]) -> None:
         figure = network_strip(strip, findings=findings)
         show.chart(figure, "strip", "health of each layer over the training", open_layer)
     if not is_healthy(findings):
-        offer_cure(run, findings)
+        cure_view.offer(store, run, findings)
+    cure_view.draw(store, run)
     for i, finding in enumerate(findings):
         tell(run, finding, tables, first=i == 0)
     if len(runs) > 1:
         draw_others(runs)
     show.how_to_read(HOW, strip, "diagnosis")
+    if tasks.is_moving(cure_view.of(store, run)) is not moving:  # a cure was started or has ended: watch, or stop
+        st.rerun()
 
 
-show.live(store, draw)
+moving = tasks.is_moving(cure_view.of(store, patient))
+show.live(store, draw, moving=moving)

@@ -175,3 +175,11 @@ def test_nothing_is_tried_on_a_healthy_run() -> None:
     healthy = Judged(run_id=1, findings=(), val_accuracy=0.9)
     found = search(CONFIG, healthy, Bench({}))
     assert (len(found.trials), found.winner) == (1, None)
+
+
+def test_the_path_is_told_after_each_trial() -> None:
+    seen: list[tuple[int, int | None]] = []
+    bench = Bench({"ReLU": (0.1, (finding(RELU),)), "norms": (0.9, ())})
+    found = search(CONFIG, ill(RELU, NORM), bench, seen=lambda path: seen.append((len(path.trials), path.winner)))
+    assert seen[:3] == [(1, None), (2, None), (3, 2)]
+    assert seen[-1] == (len(found.trials), found.winner)

@@ -6,6 +6,7 @@ import pytest
 from stores import STORIES, add, fill
 from streamlit.testing.v1 import AppTest
 
+from gradscope.cured import Cured, Tried
 from gradscope.records import Status
 from gradscope.store import Store, read
 
@@ -99,3 +100,20 @@ def test_the_command_that_cures_a_run_is_there_to_copy_where_it_is_ill(store: St
     assert [code.value for code in page("Diagnosis").code] == []
     ill = add(store, BY_NAME["sigmoid"], STEPS)
     assert [code.value for code in page("Diagnosis").code] == [f"gradscope cure {ill} --store {store.name}"]
+
+
+def test_the_latest_cure_of_a_run_is_a_tree_with_the_winners_settings(store: Store, page: Page) -> None:
+    ill = add(store, BY_NAME["sigmoid"], STEPS)
+    cured = add(store, replace(BY_NAME["relu"], name="sigmoid, ReLU"), STEPS)
+    tried = (
+        Tried(run_id=ill, remedy=None, parent=None),
+        Tried(run_id=cured, remedy="ReLU", parent=0),
+        Tried(run_id=99, remedy="norms", parent=0),
+    )
+    Cured(tried=tried, winner=1).save(store.paths(ill).cure)
+    test = page("Diagnosis", of=ill)
+    assert "What was tried on top of what" in titles(test)
+    chart = next(c for c in test.get("vega_lite_chart") if json.loads(c.proto.spec)["title"]["text"].startswith("What"))
+    assert "deleted since" in str(chart.proto)
+    assert f"**Healthy: run {cured}**, ReLU. Its settings, ready to copy:" in texts(test)
+    assert test.code[-1].value.startswith("gradscope train ")
