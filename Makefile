@@ -9,9 +9,6 @@ PEERS := $(VENV)-peers
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-# one more than there are processors: tests in a browser wait for its pages half of the time
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo app test test-slow check format bench bench-diagnosis bench-recorder
 
@@ -39,7 +36,7 @@ app: setup ## open the dashboard
 	@$(BIN)/gradscope ui
 
 test: setup ## the tests, without the long trainings
-	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 5 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: setup ## the tests that train for minutes
 	@$(BIN)/python -m pytest -m slow
