@@ -12,12 +12,13 @@ from gradscope.analysis.findings.remedies import settings_of
 from gradscope.config import RunConfig
 from gradscope.cured import Cured, Tried
 from gradscope.diagnosis import tables_of
-from gradscope.errors import JobError
+from gradscope.errors import JobError, RunNotFound
 from gradscope.overrides import with_overrides
 from gradscope.records import Run, Status
 from gradscope.store import Store, read
 
 POLL_SECONDS = 0.2
+"""Between two looks at a run that another process trains, of which only the store tells."""
 
 Trainer = Callable[[Store, RunConfig, str, str], int]
 """Trains a config under a name, with a tag, to its end; the run's number."""
@@ -129,7 +130,7 @@ def queued(store: Store, config: RunConfig, name: str, tag: str, waiting: Callab
             jobs.reap(store)
             time.sleep(POLL_SECONDS)
     except BaseException:
-        with suppress(JobError):  # it has just ended
+        with suppress(JobError, RunNotFound):  # it has just ended, or was deleted
             jobs.stop(store, run_id)
         raise
     if status in (Status.STOPPED, Status.LOST):

@@ -15,18 +15,17 @@ from torch import Tensor
 
 from gradscope.native import ALONE, add, at, callback, compiled, run, summing
 
-TANH, SIGMOID = 0, 1
-"""Which activation it is."""
+TANH, SIGMOID = 0, 2
+"""Which activation it is: one of the bits below."""
 
 SMALLEST_RMS = 1e-12
 """Below this a layer is so saturated that there is no error left to restore; it keeps 0 / 0 from becoming NaN."""
 
-_DOUBLE, _SIGMOID, _APPLIED, _SQUARES, _PRODUCT = 1, 2, 4, 8, 16
-"""What is to be done with a row, added up: of which type and activation it is, whether the product takes the gain, and
-which of the two goes over it; the gain lies between them. One number, because each argument of a call costs."""
+_DOUBLE, _APPLIED, _SQUARES, _PRODUCT = 1, 4, 8, 16
+"""What is to be done with a row, added up with its activation: of which type it is, whether the product takes the gain,
+and which of the two goes over it; the gain lies between them. One number, because each argument of a call costs."""
 
 _TYPES: Mapping[torch.dtype, int] = {torch.float32: 0, torch.float64: _DOUBLE}
-_KINDS = {TANH: 0, SIGMOID: _SIGMOID}
 
 
 @summing
@@ -35,7 +34,7 @@ def _squares(y: Any, what: int) -> float:
     total = 0.0
     one = y.dtype.type(1)
     for i in range(y.size):
-        slope = y[i] * (one - y[i]) if what & _SIGMOID else one - y[i] * y[i]
+        slope = y[i] * (one - y[i]) if what & SIGMOID else one - y[i] * y[i]
         total += np.float64(slope * slope)
     return total
 
@@ -45,7 +44,7 @@ def _multiply(y: Any, error: Any, out: Any, gain: float, what: int) -> None:
     """Fill in the error times f', and times the gain where that is applied."""
     one, factor = y.dtype.type(1), y.dtype.type(gain if what & _APPLIED else 1.0)
     for i in range(y.size):
-        slope = y[i] * (one - y[i]) if what & _SIGMOID else one - y[i] * y[i]
+        slope = y[i] * (one - y[i]) if what & SIGMOID else one - y[i] * y[i]
         out[i] = error[i] * slope * factor
 
 
@@ -69,7 +68,7 @@ def _go_over(y: Any, error: Any, out: Any, gains: Any, row: int, what: int) -> N
 
 @compiled
 def _row(row: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
-    """Go over the outputs of one sample; `gains` holds their sums of squares until the gain is known."""
+    """Go over the outputs of one sample; `gains` holds their sums of squares until the gain is known; 0: nobody asks."""
     known = row + 1 if gains else 0
     if what & _DOUBLE:
         start = 8 * n * row
@@ -133,7 +132,7 @@ def treat(
     rows = len(saved)
     out = torch.empty_like(error)
     gains = torch.empty(rows, dtype=saved.dtype) if told or scope == "batch" else None
-    what = _TYPES[saved.dtype] | _KINDS[kind] | (_APPLIED if applied else 0)
+    what = _TYPES[saved.dtype] | kind | (_APPLIED if applied else 0)
     job = saved.data_ptr(), error.data_ptr(), out.data_ptr(), 0 if gains is None else gains.data_ptr()
     if gains is None or scope == "sample":
         _go(rows, elements, what | _SQUARES | _PRODUCT, job)

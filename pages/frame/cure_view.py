@@ -9,6 +9,7 @@ from gradscope import jobs
 from gradscope.analysis.findings import Finding, Severity, diagnose
 from gradscope.analysis.findings.remedies import settings_of
 from gradscope.analysis.wording import plain, sentence
+from gradscope.config import Curing
 from gradscope.cured import Cured, Tried, in_depth, remedies_of
 from gradscope.errors import RunNotFound, StoreDamaged
 from gradscope.figures.cure_tree import CRITICAL_RUN, FAILED, HEALTHY_RUN, WARNED, cure_tree
@@ -19,7 +20,6 @@ from gradscope.store import Store, read
 from pages.frame import choice, show, source, tasks
 
 KIND = "cure"
-MOST = 12  # tries that are asked for by default
 
 
 def of(store: Store, run: Run) -> list[Task]:
@@ -39,7 +39,7 @@ def offer(store: Store, run: Run, findings: list[Finding]) -> None:
         )
         epochs = config.train.epochs
         length = st.number_input("Epochs of each try", 1, epochs, epochs, key="cure_epochs")
-        most = st.number_input("Tries at most", 1, 100, MOST, key="cure_most")
+        most = st.number_input("Tries at most", 1, 100, Curing().most, key="cure_most")
         going = tasks.is_moving(of(store, run))
         st.button(
             "Start",
@@ -61,8 +61,6 @@ def _why_not(run: Run, going: bool) -> str | None:
 
 
 def _start(store: Store, run: Run, epochs: int | None, most: int) -> None:
-    from gradscope.config import Curing  # with the settings classes, which take a while to load
-
     tasks.submit_all([run], lambda run_id: jobs.submit_task(store, run_id, Curing(epochs=epochs, most=most)))
 
 
@@ -80,7 +78,7 @@ def draw(store: Store, run: Run) -> None:
     if cured.winner is not None:
         _winner(store, run, cured, cured.winner)
     elif not tasks.is_moving(of(store, run)):
-        st.caption("None of these is healthy; what is left of the best one is said above it in the tree.")
+        st.caption("None of these is healthy. What is left in each stands beside it in the tree.")
 
 
 def tree_of(store: Store, cured: Cured) -> pd.DataFrame:

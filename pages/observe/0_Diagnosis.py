@@ -43,8 +43,8 @@ The band **now** shows every layer from input to output: ✓ nothing found, ! it
 learn as it stands. Below it, how that was at earlier steps, with what was known then. A click on a layer opens it over
 time. The findings are rules with fixed thresholds, applied to what was recorded; each shows its evidence, how sure it
 is, and what may help, the likeliest first; **Cure it** tries them one after another. A finding explained by another
-one is not told. What each looks like and
-where it begins: docs/reading-gradients.md. `gradscope doctor RUN` says the same in a terminal.
+one is not told. What each looks like and where it begins: docs/reading-gradients.md. `gradscope doctor RUN` says the
+same in a terminal.
 """
 
 
