@@ -68,7 +68,7 @@ def _go_over(y: Any, error: Any, out: Any, gains: Any, row: int, what: int) -> N
 
 @compiled
 def _row(row: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
-    """Go over the outputs of one sample; `gains` holds their sums of squares until the gain is known; 0: nobody asks."""
+    """Go over the outputs of one sample; `gains`, unless 0, holds their sums of squares until the gain is known."""
     known = row + 1 if gains else 0
     if what & _DOUBLE:
         start = 8 * n * row
