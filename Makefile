@@ -55,7 +55,7 @@ bench: setup ## what our loop and the dashboard cost, as ratios
 	@set -e; for file in $(filter-out benchmarks/recorder_% benchmarks/gpu_% benchmarks/diagnosis.py benchmarks/search.py, $(wildcard benchmarks/*.py)); do \
 		echo "== $$file"; $(BIN)/python $$file; done
 
-bench-diagnosis: setup ## how good the diagnosis is, on labelled trainings: about twenty minutes on 2 cores
+bench-diagnosis: setup ## how good the diagnosis is, on labelled trainings: about half an hour on 2 cores
 	@nice -n 19 $(BIN)/python -m benchmarks.diagnosis --half report --cure --out docs/results/diagnosis.md
 
 # Others' recorders have an environment of their own beside ours, which lends it PyTorch and everything else.

@@ -82,8 +82,8 @@ def _cure_some(keep: Path | None, faulty: Sequence) -> list:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--runs", type=int, default=1140)
-    parser.add_argument("--two-terms", type=int, default=60, help="cases whose loss has two terms, beside those")
+    parser.add_argument("--runs", type=int, default=2280)
+    parser.add_argument("--two-terms", type=int, default=120, help="cases whose loss has two terms, beside those")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder of the trainings' records: read where they are there")
     parser.add_argument(

@@ -84,7 +84,7 @@ EXPLAINED_BY: Mapping[str, frozenset[str]] = {
 EXPLAINED_BY_EARLIER: Mapping[str, frozenset[str]] = {
     "exploding_signal": frozenset({"large_update"}),
     "exploding_gradient": frozenset({"large_update"}),
-    "vanishing_gradient": frozenset({"large_update", "amplification"}),
+    "vanishing_gradient": frozenset({"large_update", "amplification", "saturated_units"}),
     "dead_units": frozenset({"dying_signal"}),
 }
 """The same where the cause began before, or with it after the first step: steps too large make a network explode, or

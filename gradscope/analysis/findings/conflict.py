@@ -6,7 +6,7 @@ from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.learning import at_rest, has_learned, is_due
 from gradscope.analysis.findings.pairs import TermPair
 from gradscope.analysis.findings.spell import Spell, spell
-from gradscope.analysis.findings.tables import Flags, Tables
+from gradscope.analysis.findings.tables import Flags, Steps, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 from gradscope.analysis.findings.units import named
 from gradscope.analysis.findings.updates import converged, resting
@@ -20,19 +20,22 @@ _NOW_AND_THEN = 0.2
 """Share of the records that are enough where nothing is learned: what both ask for is then little, and drowns in what
 the pictures of a batch happen to be."""
 
+_KNOWS = 0.8
+"""Training accuracy from which on a loss that falls no more has come to rest, and is not held up by the conflict."""
+
 
 def gradient_conflict(tables: Tables, limits: Thresholds) -> list[Finding]:
     """Two terms of the loss ask most of the layers that they share for opposite steps, while there is much to learn.
 
-    Where a training has come to rest the terms balance each other, which is as it should be: those steps say nothing,
-    and what was seen before them holds.
+    Where a training that knows its pictures has come to rest the terms balance each other, which is as it should be:
+    those steps say nothing, and what was seen before them holds.
     """
     found = [_of_pair(tables, pair, limits) for pair in tables.terms if len(pair.steps)]
     return [finding for finding in found if finding is not None]
 
 
 def _of_pair(tables: Tables, pair: TermPair, limits: Thresholds) -> Finding | None:
-    meant = converged(tables, pair.steps) | resting(tables, pair.steps) | at_rest(tables, limits, pair.steps)
+    meant = converged(tables, pair.steps) | resting(tables, pair.steps) | _balanced(tables, limits, pair.steps)
     learning = pair.at(~meant)
     torn = (learning.cosine <= limits.conflict_cosine) & (learning.balance >= limits.conflict_balance)
     shared = np.isfinite(learning.cosine).sum(axis=1)
@@ -43,6 +46,15 @@ def _of_pair(tables: Tables, pair: TermPair, limits: Thresholds) -> Finding | No
         began, share = int(learning.steps[first]), float(over[first:].mean())
         held = Spell(since=began, until=None, share=share, first=first, last=over.size - 1)
     return None if held is None else _told(tables, learning, torn, over, held, limits)
+
+
+def _balanced(tables: Tables, limits: Thresholds, steps: Steps) -> Flags:
+    """At which of the steps the loss falls no more, and not because little is learned, as far as that is recorded."""
+    rest, accuracy = at_rest(tables, limits, steps), tables.accuracy
+    place = np.searchsorted(accuracy.steps, steps, side="right") - 1
+    known = np.flatnonzero(place >= 0)
+    rest[known] &= ~(accuracy.values[place[known]] < _KNOWS)
+    return rest
 
 
 def _learns_nothing(tables: Tables, limits: Thresholds) -> bool:

@@ -139,6 +139,7 @@ def at_rest(tables: Tables, limits: Thresholds, steps: Steps) -> Flags:
         if min(before.size, now.size) >= _FEWEST_A_PIECE:
             level, fall = float(np.median(now)), float(np.median(before) - np.median(now))
             flags[i] = level < (1 - limits.slow_fall) * start and fall < _REST_FALL * start
+    flags[1:-1] |= flags[:-2] & flags[2:]  # one between two of them is a batch's noise
     return flags
 
 

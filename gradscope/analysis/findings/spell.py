@@ -1,7 +1,7 @@
 """When something held: from a yes or no at every recorded step to since when, until when, and how steadily."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,14 +77,19 @@ def since(step: int) -> Spell:
     return Spell(since=step, until=None, share=1.0, first=0, last=0)
 
 
-def spell(steps: Steps, held: Flags, horizon: int) -> Spell | None:
+def spell(steps: Steps, held: Flags, horizon: int, known: Flags | None = None) -> Spell | None:
     """The latest time during which it held; None if it never did, or only for a moment long ago.
 
     Args:
         steps: the recorded steps, shape (S,).
         held: at which of them, shape (S,).
         horizon: steps of the whole training.
+        known: at which of them that can be said, shape (S,); the others say nothing: all of them by default.
     """
+    if known is not None:
+        places = np.flatnonzero(known)
+        found = spell(steps[places], held[places], horizon)
+        return found and replace(found, first=int(places[found.first]), last=int(places[found.last]))
     if not held.any():
         return None
     if held[-RECENT:].mean() >= NOW_SHARE:

@@ -17,7 +17,7 @@ class Thresholds:
     """The back-propagated error loses so many decades between the output and the input."""
     exploding_decades: float = 1.2
     """It gains so many."""
-    dying_decades: float = 1.8
+    dying_decades: float = 1.5
     """The activations lose so many decades between the input and the output."""
     largest_logits: float = 30.0
     """RMS of the output layer at the start."""

@@ -103,7 +103,9 @@ def amplification(tables: Tables, limits: Thresholds) -> list[Finding]:
         return []
     kind, grid = seen
     decades = -rise(grid)
-    held = from_the_start(tables, limits, grid.steps, decades >= limits.amplified_decades)
+    over, known = decades >= limits.amplified_decades, np.isfinite(decades)
+    # where so large an error soon saturates every layer none is left to be seen: what was seen of it before then holds
+    held = from_the_start(tables, limits, grid.steps, over) or spell(grid.steps, over, tables.horizon, known)
     if held is None:
         return []
     size, used = median_of(decades, held), np.flatnonzero(hidden(grid))

@@ -90,7 +90,8 @@ def large_update(tables: Tables, limits: Thresholds) -> list[Finding]:
     over = sizes > limits.largest_update
     # the first steps of RMSprop and its like are larger than those that follow, but none writes over everything
     settled = (np.arange(sizes.size) >= _FIRST_RECORDS) | (sizes >= 1)
-    held = _with_the_first(spell(ratio.steps, over & settled, tables.horizon), ratio.steps, over)
+    known = np.isfinite(sizes)  # once the loss is not, nothing is
+    held = _with_the_first(spell(ratio.steps, over & settled, tables.horizon, known), ratio.steps, over)
     grown = _growth(weight, tables.horizon)
     if held is not None:
         size = median_of(sizes, held)
