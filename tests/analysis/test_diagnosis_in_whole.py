@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import LAYERS, STEPS, decaying, healthy, never_learning, scaled, with_curves
 
-from gradscope.analysis.findings import EXPLAINED_BY, Severity, Tables, diagnose, every_finding, is_healthy, verdict
+from gradscope.analysis.findings import (
+    EXPLAINED_BY,
+    EXPLAINED_BY_EARLIER,
+    Severity,
+    Tables,
+    diagnose,
+    every_finding,
+    is_healthy,
+    verdict,
+)
 from gradscope.analysis.findings.remedies import ADVICE, REMEDIES, settings_of
 from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
@@ -40,6 +49,16 @@ def test_what_vanishes_after_large_steps_is_theirs() -> None:
     vanishing = scaled(scaled(healthy(), Kind.SIGNAL, late), Kind.UPDATE, np.full(LAYERS, 300.0))
     assert "vanishing_gradient" in {f.name for f in every_finding(vanishing)}
     assert "vanishing_gradient" not in {f.name for f in diagnose(vanishing)}
+
+
+@pytest.mark.parametrize(("saturated_from", "is_told"), [(10, False), (60, True)])
+def test_what_vanishes_in_layers_that_saturated_before_is_theirs(saturated_from: int, is_told: bool) -> None:
+    late = np.where(STEPS[:, None] > 20, decaying(0.2), 1.0)
+    vanishing = scaled(scaled(never_learning(healthy()), Kind.SIGNAL, late), Kind.UPDATE, late)
+    shares = np.where(STEPS[:, None] >= saturated_from, 0.95, 0.0) * np.ones(LAYERS)
+    both = scaled(vanishing, Kind.ACTIVATION, np.ones(LAYERS), saturated=shares)
+    assert "saturated_units" in {f.name for f in diagnose(both)}
+    assert ("vanishing_gradient" in {f.name for f in diagnose(both)}) is is_told
 
 
 def test_no_finding_explains_itself_by_way_of_others() -> None:
@@ -113,8 +132,9 @@ def test_every_preset_can_take_some_remedy_against_every_finding_that_has_settin
 
 def test_names_in_the_tables_of_causes_and_remedies_are_names_of_findings() -> None:
     known = {*REMEDIES, *ADVICE}
-    assert set(EXPLAINED_BY) <= known
-    assert {cause for causes in EXPLAINED_BY.values() for cause in causes} <= known
+    for table in (EXPLAINED_BY, EXPLAINED_BY_EARLIER):
+        assert set(table) <= known
+        assert {cause for causes in table.values() for cause in causes} <= known
 
 
 def test_a_finding_is_plain_values_for_programs() -> None:

@@ -71,6 +71,27 @@ def test_terms_that_come_to_rest_above_zero_balance_each_other_too() -> None:
     assert "gradient_conflict" in told(replace(softened, terms=(before,))), "what was seen before the rest holds"
 
 
+def test_a_restless_moment_within_a_rest_is_noise() -> None:
+    loss = 0.5 + 2 * np.exp(-np.arange(200) / 8)
+    loss[68:83] += 0.1  # seen from step 100 the loss falls, and from steps 90 and 110 it does not
+    loss[148:163] += 0.1
+    softened = with_curves(healthy(), train_loss=loss, train_accuracy=np.full(200, 0.95))
+    torn = np.isin(STEPS, [100, 180])
+    (pair,) = with_terms(softened, -0.6, 0.6).terms
+    assert told(replace(softened, terms=(replace(pair, cosine=np.where(torn[:, None], pair.cosine, 0.5)),))) == {}
+
+
+@pytest.mark.parametrize(("accuracy", "is_told"), [(0.7, True), (0.95, False)])
+def test_a_loss_that_falls_no_more_has_come_to_rest_only_where_something_is_learned(
+    accuracy: float, is_told: bool
+) -> None:
+    softened = with_curves(healthy(), train_loss=0.5 + 2 * np.exp(-np.arange(200) / 8))
+    held_up = with_curves(softened, train_accuracy=np.full(200, accuracy))
+    (pair,) = with_terms(held_up, -0.6, 0.6).terms
+    late = replace(pair, cosine=np.where(STEPS[:, None] > 60, pair.cosine, 0.5))
+    assert ("gradient_conflict" in told(replace(held_up, terms=(late,)))) is is_told
+
+
 def test_swings_that_come_of_a_conflict_are_not_told_beside_it() -> None:
     swinging = with_curves(healthy(), train_loss=2.3 * (0.8 + 0.4 * np.sin(np.arange(200) / 6)))
     assert set(told(swinging)) == {"oscillating_loss"}

@@ -111,6 +111,12 @@ def test_a_forward_signal_that_dies_is_told_as_long_as_nothing_is_learned_althou
     assert "dying_signal" not in names(scaled(healthy(), Kind.ACTIVATION, fading)), "it has learned"
 
 
+def test_a_forward_signal_that_dies_over_six_layers_is_told() -> None:
+    shallow = scaled(healthy(layers=7), Kind.ACTIVATION, 0.3 ** np.arange(7))
+    assert "10⁻² of what the first do" in found(shallow, "dying_signal").text
+    assert "dying_signal" not in names(scaled(healthy(layers=7), Kind.ACTIVATION, 0.4 ** np.arange(7)))
+
+
 def test_an_output_that_is_huge_from_the_start_is_an_exploding_forward_signal() -> None:
     factors = np.ones(LAYERS)
     factors[-1] = 500
@@ -150,6 +156,13 @@ def test_steps_that_write_over_the_weights_are_too_large() -> None:
     assert "each changes the weights by 0.3" in seen.text
     grown = np.where(STEPS[:, None] < 8, 1.0, 10.0)
     assert "grown to 9." in found(scaled(healthy(), Kind.WEIGHT, grown * np.ones(LAYERS)), "large_update").text
+
+
+def test_steps_that_were_too_large_are_told_although_nothing_is_known_of_those_after_them() -> None:
+    steps = np.array([0.7, 80.0, 1e5, *[np.nan] * (len(STEPS) - 3)])[:, None] * np.ones(LAYERS)
+    lost = scaled(scaled(healthy(), Kind.UPDATE, 600 * steps), Kind.WEIGHT, np.where(np.isnan(steps), steps, 1.0))
+    seen = found(lost, "large_update")
+    assert (seen.since, seen.until) == (0, None)
 
 
 def test_a_layer_cut_off_from_the_loss_is_told_and_a_frozen_one_is_a_note() -> None:
@@ -286,6 +299,14 @@ def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears
     assert found(scaled(by_settings, Kind.SIGNAL, decaying(1.5)), "amplification")
 
 
+def test_an_amplified_error_that_soon_saturates_every_layer_is_named_by_what_was_seen_of_it() -> None:
+    gains = Curve(steps=STEPS, values=np.full(len(STEPS), 3.0))
+    soon = np.where(STEPS[:, None] < 8, 30 * decaying(1.5), np.nan)
+    torn = scaled(scaled(replace(healthy(), gains=gains), Kind.SIGNAL, soon), Kind.UPDATE, 30 * decaying(1.5))
+    seen = found(torn, "amplification")
+    assert (seen.since, seen.until, seen.severity) == (0, None, Severity.WARNING)
+
+
 @pytest.mark.parametrize(("size", "is_told"), [(80.0, True), (3.0, False), (0.3, False), (1e-3, True)])
 def test_the_size_of_the_inputs_is_told_from_the_first_layer(size: float, is_told: bool) -> None:
     factors = np.ones(LAYERS)
@@ -352,6 +373,17 @@ def test_a_single_record_without_it_does_not_end_a_spell() -> None:
     assert (found_spell.since, found_spell.until) == (0, 90)
     assert spell(steps, steps < 30, horizon=200) is None
     assert spell(steps, steps >= 150, horizon=200).until is None
+
+
+def test_records_that_say_nothing_neither_make_nor_end_a_spell() -> None:
+    steps, held, known = np.arange(0, 200, 10), np.arange(0, 200, 10) >= 30, np.arange(20) < 12
+    found_spell = spell(steps, held & known, 200, known)
+    assert found_spell is not None
+    assert (found_spell.since, found_spell.until, found_spell.first, found_spell.last) == (30, None, 3, 11)
+    later = spell(steps, held, 200, np.arange(20) >= 10)
+    assert later is not None
+    assert (later.since, later.first, later.last) == (100, 10, 19)
+    assert spell(steps, held, 200, np.zeros(20, dtype=bool)) is None
 
 
 def test_the_sum_of_many_exits_losses_is_not_taken_for_the_loss_of_a_network_that_knows_nothing() -> None:

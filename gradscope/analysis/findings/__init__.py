@@ -88,7 +88,7 @@ EXPLAINED_BY_EARLIER: Mapping[str, frozenset[str]] = {
     "dead_units": frozenset({"dying_signal"}),
 }
 """The same where the cause began before, or with it after the first step: steps too large make a network explode, or
-saturate until its gradient vanishes, that began well."""
+saturate until its gradient vanishes, that began well; so do layers that saturate by themselves."""
 
 
 def diagnose(tables: Tables, limits: Thresholds | None = None) -> list[Finding]:
