@@ -93,6 +93,7 @@ def test_the_command_gives_json_for_programs(demo: Store) -> None:
     assert code == 1
     parsed = json.loads(text)
     assert (parsed["run"], parsed["healthy"]) == (1, False)
+    assert [parsed["layers"][place] for place in parsed["findings"][0]["layers"]][:2] == ["hidden.0", "hidden.1"]
     assert parsed["findings"][0]["remedies"][0]["settings"]["model.activation"] == "relu"
 
 

@@ -38,7 +38,9 @@ def doctor(
     healthy = is_healthy(findings)
     if as_json:
         told = {"run": run, "name": known.name, "healthy": healthy, "verdict": verdict(findings, tables)}
-        typer.echo(json.dumps({**told, "findings": [f.as_json() for f in findings]}, indent=2, ensure_ascii=False))
+        # a finding has its layers as places in this list
+        told |= {"layers": tables.names, "findings": [f.as_json() for f in findings]}
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"run {run} ({known.name}): {verdict(findings, tables)}")
         for finding in findings:

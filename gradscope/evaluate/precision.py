@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 from torch import Tensor, nn
 
 from gradscope.config.data import Points
@@ -49,6 +48,8 @@ def average_precision(scores: Values, there: NDArray[np.bool_], points: Points) 
         points: `eleven`: the mean at recalls 0, 0.1, ..., 1, as until VOC2009; `all`: the area under the falling curve,
             as from VOC2010 on.
     """
+    from sklearn.metrics import precision_recall_curve  # takes a second to import, and few trainings need it
+
     precision, recall, _ = precision_recall_curve(there, scores)
     # by rising recall, without the (recall 0, precision 1) that scikit-learn adds
     precision, recall = precision[-2::-1], recall[-2::-1]
