@@ -89,7 +89,7 @@ def test_the_verdict_is_the_worst_finding_and_how_many_more_there_are() -> None:
     tables = replace(vanished(), skipped=np.arange(30, 200, 10))
     findings = diagnose(tables)
     assert [f.severity for f in findings] == [Severity.CRITICAL, Severity.WARNING]
-    assert verdict(findings, tables).startswith("The gradient vanishes from fc6 down to fc1")
+    assert verdict(findings, tables).startswith("The gradient vanishes from fc7 down to fc1")
     assert verdict(findings, tables).endswith("And 1 more finding.")
     assert not is_healthy(findings)
 

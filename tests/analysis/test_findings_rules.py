@@ -19,6 +19,7 @@ from gradscope.analysis.findings import (
 from gradscope.analysis.findings.spell import spell
 from gradscope.analysis.findings.tables import Curve
 from gradscope.errors import ConfigError
+from gradscope.presets import PRESETS
 from gradscope.records import Kind, NonFinite, Status
 
 SHAPE = (len(STEPS), LAYERS)
@@ -60,7 +61,7 @@ def test_nothing_is_found_where_nothing_is_recorded() -> None:
 def test_a_vanishing_gradient_is_told_with_its_layers_and_factor() -> None:
     tables = scaled(scaled(healthy(), Kind.SIGNAL, decaying(0.2)), Kind.UPDATE, decaying(0.2))
     seen = found(tables, "vanishing_gradient")
-    assert "from fc6 down to fc1" in seen.text
+    assert "from fc7 down to fc1" in seen.text
     assert "\N{MULTIPLICATION SIGN}0.2" in seen.text
     assert (seen.severity, seen.since, seen.until) == (Severity.CRITICAL, 0, None)
     assert seen.evidence.kind is Kind.SIGNAL
@@ -229,6 +230,17 @@ def test_a_norm_that_never_changes_is_held_by_clipping() -> None:
     assert found(small, "clipping").severity is Severity.WARNING
 
 
+def test_a_norm_that_never_changes_is_held_by_something_else_where_nothing_clips() -> None:
+    held = held_at(healthy(), 1.0)
+    presets = {"relu": False, "tanh-pn": True}  # the second one clips
+    for preset, is_told in presets.items():
+        config = PRESETS[preset].config.model_dump(mode="json")
+        assert ("clipping" in names(replace(held, config=config))) is is_told
+    raw = replace(held.grids[Kind.GRADIENT], rms=1.5 * held.grids[Kind.GRADIENT].rms)
+    seldom = replace(raw, n=np.where(np.arange(len(STEPS))[:, None] % 3, 0, raw.n))
+    assert "clipping" not in names(replace(held, grids={**held.grids, Kind.RAW_GRADIENT: seldom})), "it is on record"
+
+
 def test_a_gradient_that_is_cut_at_every_step_is_seen_from_the_raw_one() -> None:
     tables = never_learning(healthy())
     raw = replace(tables.grids[Kind.GRADIENT], rms=500 * tables.grids[Kind.GRADIENT].rms)
@@ -279,11 +291,30 @@ def test_a_loss_that_begins_at_minus_ln_k_is_told_at_once() -> None:
     assert found(tables.until(0), "wrong_loss").since == 0
 
 
-def test_a_loss_that_looks_at_one_output_alone_is_told_at_once() -> None:
-    tables = with_curves(at(healthy(), Kind.SIGNAL, "zeros", 0.9, 9), train_loss=0.1 * np.ones(200))
+def one_output_alone(tables: Tables) -> Tables:
+    """The gradient of a likelihood without a softmax: -1/B at the output of the right class, zero at the others."""
+    return at(at(tables, Kind.SIGNAL, "zeros", 0.9, 9), Kind.SIGNAL, "rms", 1 / (BATCH * np.sqrt(CLASSES)), 9)
+
+
+@pytest.mark.parametrize("first", [0.1, 2.3])
+def test_a_loss_that_looks_at_one_output_alone_is_told_at_once(first: float) -> None:
+    tables = with_curves(one_output_alone(healthy()), train_loss=first * np.ones(200))
     assert "the right class alone" in found(tables.until(0), "wrong_loss").text
+    assert "output_activation" not in names(tables)
     huge = at(tables, Kind.ACTIVATION, "rms", 1e6, 9)
     assert "wrong_loss" not in names(huge), "a softmax of huge logits is exactly one and zero, too"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "config", "is_told"), [(True, {}, True), (False, {}, False), (False, None, True)]
+)
+def test_a_loss_below_zero_before_an_accuracy_is_known_is_wrong_where_the_settings_say_what_is_learned(
+    accuracies: bool, config: dict[str, object] | None, is_told: bool
+) -> None:
+    tables = with_curves(healthy(), train_loss=-5 - np.arange(200.0))
+    curves = {k: v for k, v in tables.curves.items() if accuracies or "accuracy" not in k}
+    known = PRESETS["relu"].config.model_dump(mode="json") if config is None else config
+    assert ("wrong_loss" in names(replace(tables, curves=curves, config=known))) is is_told
 
 
 def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears_the_first_layers() -> None:
@@ -324,6 +355,20 @@ def test_a_second_softmax_is_told_from_the_gradient_that_it_shrinks() -> None:
 
 def test_a_rectified_output_is_told_from_the_zeros_of_its_gradient() -> None:
     assert "48.0 % of the gradient" in found(at(healthy(), Kind.SIGNAL, "zeros", 0.48, 9), "output_activation").text
+
+
+@pytest.mark.parametrize(("start", "is_told"), [(1.4, True), (2.2, False), (0.5, False)])
+def test_a_rectified_output_is_told_although_its_logits_are_somewhat_large(start: float, is_told: bool) -> None:
+    rectified = at(healthy(), Kind.SIGNAL, "zeros", 0.48, 9)
+    loss = start * np.log(CLASSES) * np.exp(-np.arange(200) / 60)
+    assert ("output_activation" in names(with_curves(rectified, train_loss=loss))) is is_told
+
+
+def test_what_stands_still_behind_an_output_activation_is_its_doing() -> None:
+    rectified = at(never_learning(healthy()), Kind.SIGNAL, "zeros", 0.9, 9)
+    still = scaled(rectified, Kind.UPDATE, np.full(LAYERS, 1e-4))
+    assert {"no_update", "plateau"} <= names(still)
+    assert {f.name for f in diagnose(still)} == {"output_activation"}
 
 
 def test_an_output_says_nothing_of_a_loss_that_is_no_cross_entropy() -> None:

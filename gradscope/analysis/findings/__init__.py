@@ -63,7 +63,7 @@ _SPOILED_START = frozenset({"input_scale", "wrong_loss"})
 _NO_FLOW = frozenset({"vanishing_gradient", "dying_signal", "dead_units", "saturated_units", "no_gradient"})
 _TORN = frozenset({"exploding_gradient", "exploding_signal", "amplification", "large_update", "nonfinite"})
 
-_STUCK = _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "gradient_conflict"}
+_STUCK = _SPOILED_START | _NO_FLOW | _TORN | {"clipping", "gradient_conflict", "output_activation"}
 
 EXPLAINED_BY: Mapping[str, frozenset[str]] = {
     "vanishing_gradient": _SPOILED_START | {"dying_signal", "dead_units"},

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from gradscope.analysis.findings.finding import Finding, Page, Severity
+from gradscope.analysis.findings.remedies import settings_of
 from gradscope.analysis.findings.spell import since
 from gradscope.analysis.findings.tables import Tables
 from gradscope.analysis.findings.thresholds import Thresholds
@@ -15,13 +16,19 @@ _EARLY = 10
 """Steps for which the weights can be taken as random."""
 
 _NEAR_CHANCE = 0.2
-"""How far from ln K a loss may begin to be a cross entropy that knows nothing."""
+"""How far from ln K a loss may begin, as a share of it, to be a cross entropy that knows nothing."""
+
+_SURE_OF_NOTHING = 2.0
+"""Times ln K up to which it may begin to be one whose logits are somewhat large."""
 
 _MOSTLY = 0.6
 """Share of the last losses."""
 
 _CONSTANT = 0.95
 """Mean size over RMS above which a layer's outputs are all alike: of Gaussian ones it is 0.8."""
+
+_EXACTLY = 0.01
+"""How near a share is to be what it would be."""
 
 _WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 
@@ -59,17 +66,13 @@ def output_activation(tables: Tables, limits: Thresholds) -> list[Finding]:
     makes many elements exactly zero.
     """
     signal, activation = tables.grids.get(Kind.SIGNAL), tables.grids.get(Kind.ACTIVATION)
-    if signal is None or activation is None or not _starts_at(tables, 1):
+    if signal is None or activation is None or not len(signal) or signal.steps[0] > _EARLY:
         return []
-    if not len(signal) or signal.steps[0] > _EARLY:
-        return []
-    n_classes, last = tables.n_outputs, tables.n_layers - 1
-    batch = activation.n[0, -1] / n_classes
-    share = float(signal.rms[0, -1]) * n_classes * batch / math.sqrt(n_classes - 1)
-    zeros = float(signal.zeros[0, -1])
-    if zeros >= limits.zero_outputs:
+    last, start, share, zeros = tables.n_layers - 1, _start(tables), _output_share(tables), float(signal.zeros[0, -1])
+    may_be = 1 - _NEAR_CHANCE < start < _SURE_OF_NOTHING and not _looks_at_one_output(tables, limits)
+    if zeros >= limits.zero_outputs and may_be:
         seen, margin = f"{percent(zeros)} of the gradient there is exactly zero", zeros / limits.zero_outputs
-    elif share < limits.shrunk_output:
+    elif 0 < share < limits.shrunk_output and abs(start - 1) < _NEAR_CHANCE:
         seen = f"the gradient there is {significant(share)} of that of a cross entropy on logits"
         margin = limits.shrunk_output / share
     else:
@@ -81,11 +84,19 @@ def output_activation(tables: Tables, limits: Thresholds) -> list[Finding]:
     ]
 
 
-def _starts_at(tables: Tables, sign: int) -> bool:
-    """Whether the first loss is about ln K, that of a cross entropy that knows nothing, or its negative."""
-    first = tables.loss.finite[:1]
-    chance = math.log(tables.n_outputs) if tables.n_outputs > 1 else math.nan
-    return bool(first.size and abs(sign * first[0] / chance - 1) < _NEAR_CHANCE)
+def _start(tables: Tables) -> float:
+    """The first loss in units of ln K, that of a cross entropy that knows nothing; NaN: unknown."""
+    first, k = tables.loss.finite[:1], tables.n_outputs
+    return float(first[0]) / math.log(k) if first.size and k > 1 else math.nan
+
+
+def _output_share(tables: Tables) -> float:
+    """RMS of the first gradient at the output layer over that of a cross entropy that knows nothing; NaN: unknown."""
+    signal, activation = tables.grids.get(Kind.SIGNAL), tables.grids.get(Kind.ACTIVATION)
+    k = tables.n_outputs
+    if signal is None or activation is None or k < 2 or not min(len(signal), len(activation)):
+        return math.nan
+    return float(signal.rms[0, -1] * activation.n[0, -1]) / math.sqrt(k - 1)
 
 
 def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
@@ -94,8 +105,9 @@ def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
     if not loss.size:
         return []
     below = loss < 0
-    negated, one_output = _starts_at(tables, -1), _looks_at_one_output(tables, limits)
-    if not (negated or one_output or (tables.classifies and below[-5:].mean() >= _MOSTLY)):
+    negated, one_output = abs(_start(tables) + 1) < _NEAR_CHANCE, _looks_at_one_output(tables, limits)
+    classifies = tables.classifies or settings_of(tables.config) is not None  # no accuracy is logged before an epoch
+    if not (negated or one_output or (classifies and below[-5:].mean() >= _MOSTLY)):
         return []
     if below.any():
         text = (
@@ -113,7 +125,7 @@ def wrong_loss(tables: Tables, limits: Thresholds) -> list[Finding]:
 
 
 def _looks_at_one_output(tables: Tables, limits: Thresholds) -> bool:
-    """Whether of K outputs all but one have a gradient of exactly zero, as under a likelihood without a softmax.
+    """Whether the gradient of K outputs is -1/B at one and exactly zero at the others: a likelihood without a softmax.
 
     Logits that are huge give exact zeros under a softmax as well, and say nothing.
     """
@@ -122,5 +134,6 @@ def _looks_at_one_output(tables: Tables, limits: Thresholds) -> bool:
         return False
     if activation is not None and len(activation) and not activation.rms[0, -1] < limits.largest_logits:
         return False
-    others = 1 - 1 / tables.n_outputs
-    return bool(abs(float(signal.zeros[0, -1]) - others) < 0.01) and not _starts_at(tables, 1)
+    k, share = tables.n_outputs, _output_share(tables)
+    of_that_size = math.isnan(share) or abs(share / math.sqrt(k / (k - 1)) - 1) < _EXACTLY
+    return bool(abs(float(signal.zeros[0, -1]) - (1 - 1 / k)) < _EXACTLY and of_that_size)

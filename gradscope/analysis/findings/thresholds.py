@@ -13,7 +13,7 @@ from gradscope.errors import ConfigError
 class Thresholds:
     """Where "somewhat" becomes "too much". Shares are in 0..1, decades are powers of ten."""
 
-    vanishing_decades: float = 1.5
+    vanishing_decades: float = 1.4
     """The back-propagated error loses so many decades between the output and the input."""
     exploding_decades: float = 1.2
     """It gains so many."""

@@ -7,11 +7,13 @@ import numpy as np
 from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.flow import backward, hidden, rise
 from gradscope.analysis.findings.learning import from_the_start, has_learned, is_due
+from gradscope.analysis.findings.remedies import settings_of
 from gradscope.analysis.findings.spell import Spell, median_of, since, spell
 from gradscope.analysis.findings.tables import Grid, Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 from gradscope.analysis.findings.updates import converged, resting, typical_ratio
 from gradscope.analysis.wording import power, significant
+from gradscope.config import ClipNorm, ClipValue
 from gradscope.records import Kind
 
 _CUT = 0.98
@@ -37,14 +39,20 @@ def clipping(tables: Tables, limits: Thresholds) -> list[Finding]:
     grid = tables.grids.get(Kind.GRADIENT)
     if grid is None or len(grid) < _FEWEST:
         return []
-    return _cut(tables, limits, grid) or _held(tables, limits, grid)
-
-
-def _cut(tables: Tables, limits: Thresholds, grid: Grid) -> list[Finding]:
-    """By what the global norm is smaller than before clipping and methods touched it."""
     raw = tables.grids.get(Kind.RAW_GRADIENT)
-    if raw is None:
-        return []
+    if raw is not None and len(raw):
+        return _cut(tables, limits, grid, raw)
+    return _held(tables, limits, grid) if _may_clip(tables) else []
+
+
+def _may_clip(tables: Tables) -> bool:
+    """Whether the settings have clipping, or are not known: a norm may be held by other methods, or by chance."""
+    config = settings_of(tables.config)
+    return config is None or any(isinstance(method, ClipNorm | ClipValue) for method in config.methods)
+
+
+def _cut(tables: Tables, limits: Thresholds, grid: Grid, raw: Grid) -> list[Finding]:
+    """By what the global norm is smaller than before clipping and methods touched it."""
     row = {int(step): i for i, step in enumerate(raw.steps)}
     before = [
         np.where(raw.n[row[int(s)]] > 0, raw.rms[row[int(s)]], now) if int(s) in row else now
