@@ -6,7 +6,7 @@ beside the first would fight it for the cores. Where that pool cannot be reached
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -39,10 +39,20 @@ def intrinsic_of(function: Callable[..., Any]) -> Any:
     return intrinsic(function)
 
 
-def callback(function: Callable[..., None]) -> Any:
-    """A C function `void f(int64_t *)` that any thread may call, Python's or not."""
-    pointer: Any = types.CPointer
-    return cfunc(types.void(pointer(types.int64)), cache=True, error_model="numpy")(function)
+class callback:
+    """A C function `void f(int64_t *)` that any thread may call, Python's or not; compiled when it is first asked for.
+
+    Not before, as that takes a moment even where it is read from numba's cache, and most programs never call it.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+
+    @cached_property
+    def compiled(self) -> Any:
+        """As numba has it."""
+        pointer: Any = types.CPointer
+        return cfunc(types.void(pointer(types.int64)), cache=True, error_model="numpy")(self._function)
 
 
 @intrinsic_of
@@ -66,19 +76,19 @@ def add(typing: Any, address: Any, amount: Any) -> Any:
     return types.int64(types.int64, types.int64), generate
 
 
-def run(work: Any, job: NDArray[np.int64], elements: int) -> None:
+def run(work: callback, job: NDArray[np.int64], elements: int) -> None:
     """Let every thread call `work` with the job's address; returns when all have.
 
     Args:
-        work: a `callback`.
+        work: what each thread does.
         job: what it is told; workers share its pieces by a counter that they `add` to.
         elements: the size of it all; a small job is not worth waking anybody for.
     """
     pool, threads = _torch_pool(), torch.get_num_threads()
     if pool is None or threads == 1 or elements <= ALONE:
-        work.ctypes(job.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))
+        work.compiled.ctypes(job.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))
     else:
-        pool(work.address, job.ctypes.data, threads, 0)
+        pool(work.compiled.address, job.ctypes.data, threads, 0)
 
 
 @cache

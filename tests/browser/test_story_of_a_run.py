@@ -1,6 +1,7 @@
 """What a new user does: opens the dashboard, launches a run, watches, stops, resumes it, closes the dashboard."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from driven import (
@@ -20,7 +21,7 @@ from driven import (
     tick,
     until,
 )
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from gradscope.records import Status
 from gradscope.store import Store, read
@@ -48,12 +49,17 @@ def status_on_page(page: Page, run: str, status: Status) -> None:
     until(lambda: row(page, run).get("status", "").endswith(f" {status}"), f"{run} is {status}: {rows(page)}")
 
 
-@pytest.mark.parametrize("title", PAGES)
-def test_every_page_opens_by_its_address_on_a_new_server_and_names_the_next_step(
-    dashboard: Dashboard, page: Page, title: str
-) -> None:
-    dashboard.open()
-    page.goto(f"{dashboard.url}/{PAGES[title]}")
+@pytest.fixture(scope="module")
+def empty(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The dashboard of a store without runs, open; for tests that start none."""
+    made = Dashboard(tmp_path_factory.mktemp("empty") / "runs.db")
+    made.open()
+    yield made
+    made.end()
+
+
+def opens_and_names_the_next_step(server: Dashboard, page: Page, title: str) -> None:
+    page.goto(f"{server.url}/{PAGES[title]}")
     at(page, title)
     alright(page)
     if title in WITHOUT_RUNS:
@@ -63,6 +69,18 @@ def test_every_page_opens_by_its_address_on_a_new_server_and_names_the_next_step
     page.get_by_role("button", name="Launch a run").click()
     at(page, "Launch")
     alright(page)
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_opens_by_its_address_and_names_the_next_step(empty: Dashboard, page: Page, title: str) -> None:
+    opens_and_names_the_next_step(empty, page, title)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", PAGES)
+def test_every_page_is_the_first_that_a_server_shows(dashboard: Dashboard, page: Page, title: str) -> None:
+    dashboard.open()
+    opens_and_names_the_next_step(dashboard, page, title)
 
 
 def test_a_run_is_launched_watched_stopped_and_resumed(dashboard: Dashboard, store: Store, page: Page) -> None:

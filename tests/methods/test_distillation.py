@@ -84,7 +84,13 @@ def curve(store, run_id, name):
     return dict(zip(frame["step"], frame["value"], strict=True))
 
 
-@pytest.mark.parametrize("method", SETTINGS)
+IN_SECONDS = ("kd_hinton", "kd_attention", "kd_kr")
+"""Methods of which a training on digits is short enough to be tried each time, and the one that has all terms."""
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=() if name in IN_SECONDS else pytest.mark.slow) for name in SETTINGS]
+)
 def test_every_method_trains_a_student_on_digits(store, teacher, method):
     run_id = trained(store, student_of(teacher, method, **SETTINGS[method]))
     assert read.run(store, run_id).results.best_val_accuracy > 0.3
