@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)-peers
+# Python compiles a module when it is first imported: most of PyTorch's never are, and to compile all takes a minute
+PIP_FLAGS := --disable-pip-version-check --no-compile
 
 # the first Python that is new enough
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -25,8 +27,8 @@ setup: ## make the environment, or bring it up to date
 		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }; \
 	fi; \
 	echo "Installing what requirements.txt lists; PyTorch is large, this takes minutes the first time"; \
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt && \
-	$(BIN)/python -m pip install --disable-pip-version-check -qq --no-deps -e . && \
+	$(BIN)/python -m pip install $(PIP_FLAGS) --progress-bar on -r requirements.txt && \
+	$(BIN)/python -m pip install $(PIP_FLAGS) -qq --no-deps -e . && \
 	cat requirements.txt pyproject.toml > $(STAMP)
 
 demo: setup ## train five small runs, then open the dashboard
@@ -36,7 +38,7 @@ app: setup ## open the dashboard
 	@$(BIN)/gradscope ui
 
 test: setup ## the tests, without the long trainings
-	@$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## the tests that train for minutes
 	@$(BIN)/python -m pytest -m slow
@@ -64,6 +66,6 @@ bench-recorder: setup ## what recording costs, ours and others', as ratios
 		$(BIN)/python -m venv $(PEERS) && \
 		printf '%s\n' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" "$(CURDIR)" \
 			> "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"; fi
-	@$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/requirements-peers.txt || \
+	@$(PEERS)/bin/python -m pip install $(PIP_FLAGS) -q -r benchmarks/requirements-peers.txt || \
 		echo "Not all of benchmarks/requirements-peers.txt can be installed here; what is missing is left out." >&2
 	@$(PEERS)/bin/python benchmarks/recorder_overhead.py --write docs/benchmarks/recorder.md $(BENCH)
