@@ -77,8 +77,10 @@ def draw(store: Store, run: Run) -> None:
     show.chart(cure_tree(tree_of(store, cured)), "cure_tree", "the runs of the cure and what was found in each")
     if cured.winner is not None:
         _winner(store, run, cured, cured.winner)
-    elif not tasks.is_moving(of(store, run)):
+    elif all(task.status is Status.COMPLETED for task in of(store, run)[:1]):
         st.caption("None of these is healthy. What is left in each stands beside it in the tree.")
+    elif not tasks.is_moving(of(store, run)):
+        st.caption("It was broken off before everything was tried. **Cure it** begins anew.")
 
 
 def tree_of(store: Store, cured: Cured) -> pd.DataFrame:

@@ -325,6 +325,9 @@ def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears
     assert "amplifies (by 10³ in all)" in seen.text
     torn = scaled(growing, Kind.UPDATE, 30 * decaying(1.5))
     assert found(torn, "amplification").severity is Severity.WARNING
+    grown = np.ones(SHAPE)
+    grown[-1, 0] = 4  # in small steps, each of them bearable
+    assert found(scaled(growing, Kind.WEIGHT, grown), "amplification").severity is Severity.WARNING
     assert "amplification" not in names(scaled(healthy(), Kind.SIGNAL, decaying(1.5)))
     by_settings = replace(healthy(), config={"methods": [{"name": "pseudo_norm", "every": 2}]})
     assert found(scaled(by_settings, Kind.SIGNAL, decaying(1.5)), "amplification")

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from gradscope.cured import Cured, Tried
 from gradscope.records import Status
-from gradscope.store import Store, read
+from gradscope.store import Store, read, write_tasks
 
 Page = Callable[..., AppTest]
 BY_NAME = {story.name: story for story in STORIES}
@@ -117,3 +117,17 @@ def test_the_latest_cure_of_a_run_is_a_tree_with_the_winners_settings(store: Sto
     assert "deleted since" in str(chart.proto)
     assert f"**Healthy: run {cured}**, ReLU. Its settings, ready to copy:" in texts(test)
     assert test.code[-1].value.startswith("gradscope train ")
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [(Status.STOPPED, "It was broken off before everything was tried"), (Status.COMPLETED, "None of these is healthy")],
+)
+def test_a_cure_without_a_winner_says_whether_it_came_to_its_end(
+    store: Store, page: Page, ended: Status, words: str
+) -> None:
+    ill = add(store, BY_NAME["sigmoid"], STEPS)
+    Cured(tried=(Tried(run_id=ill, remedy=None, parent=None),), winner=None).save(store.paths(ill).cure)
+    task = write_tasks.create(store, ill, "cure", {})
+    write_tasks.finish(store, task, ended)
+    assert any(caption.value.startswith(words) for caption in page("Diagnosis", of=ill).caption)
