@@ -137,7 +137,7 @@ def _gained(tables: Tables) -> str:
 
 
 def _tears(tables: Tables, limits: Thresholds, held: Spell) -> bool:
-    """Whether steps changed a layer's weights by more than they should in that time, or have written over them since."""
+    """Whether steps changed a layer's weights by more than they should in that time, or have written over them."""
     ratio, weight = tables.update_ratio, tables.grids.get(Kind.WEIGHT)
     if weight is not None and len(weight) and (weight.rms[-1] >= limits.overwritten * weight.rms[0]).any():
         return True
