@@ -328,6 +328,9 @@ def test_pseudo_normalisation_that_amplifies_is_named_and_matters_where_it_tears
     grown = np.ones(SHAPE)
     grown[-1, 0] = 4  # in small steps, each of them bearable
     assert found(scaled(growing, Kind.WEIGHT, grown), "amplification").severity is Severity.WARNING
+    from_zero = np.ones(SHAPE)
+    from_zero[0, 3] = 0
+    assert found(scaled(growing, Kind.WEIGHT, from_zero), "amplification").severity is Severity.NOTE
     assert "amplification" not in names(scaled(healthy(), Kind.SIGNAL, decaying(1.5)))
     by_settings = replace(healthy(), config={"methods": [{"name": "pseudo_norm", "every": 2}]})
     assert found(scaled(by_settings, Kind.SIGNAL, decaying(1.5)), "amplification")

@@ -139,8 +139,10 @@ def _gained(tables: Tables) -> str:
 def _tears(tables: Tables, limits: Thresholds, held: Spell) -> bool:
     """Whether steps changed a layer's weights by more than they should in that time, or have written over them."""
     ratio, weight = tables.update_ratio, tables.grids.get(Kind.WEIGHT)
-    if weight is not None and len(weight) and (weight.rms[-1] >= limits.overwritten * weight.rms[0]).any():
-        return True
+    if weight is not None and len(weight):
+        first, last = weight.rms[0], weight.rms[-1]
+        if ((first > 0) & (last >= limits.overwritten * first)).any():  # a layer may begin with zeros
+            return True
     if ratio is None or len(ratio) <= held.first:
         return False
     middle = np.median(np.nan_to_num(ratio.rms[held.first : held.last + 1]), axis=0)
