@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradscope.analysis.findings import Tables
+from gradscope.analysis.findings import Finding, Tables, Thresholds, every_finding
 from gradscope.analysis.findings.tables import Curve, Grid
 from gradscope.records import Kind
 
@@ -89,3 +89,19 @@ def never_learning(tables: Tables) -> Tables:
 def decaying(factor: float, layers: int = LAYERS) -> np.ndarray:
     """Shape (L,): one at the output, times the factor at each layer towards the input."""
     return factor ** np.arange(layers - 1, -1, -1.0)
+
+
+def found(tables: Tables, name: str, limits: Thresholds | None = None) -> Finding:
+    """The finding of that name, by the rules alone."""
+    return next(f for f in every_finding(tables, limits) if f.name == name)
+
+
+def names(tables: Tables) -> set[str]:
+    return {f.name for f in every_finding(tables)}
+
+
+def at(tables: Tables, kind: Kind, column: str, value: float, *layers: int) -> Tables:
+    """With a column of a kind set in some layers at every step."""
+    values = getattr(tables.grids[kind], column).copy()
+    values[:, list(layers)] = value
+    return scaled(tables, kind, np.ones(LAYERS), **{column: values})
