@@ -38,7 +38,7 @@ app: setup ## open the dashboard
 	@$(BIN)/gradscope ui
 
 test: setup ## the tests, without the long trainings
-	@$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow" -n logical --maxprocesses 4 --dist loadfile
 
 test-slow: setup ## the tests that train for minutes
 	@$(BIN)/python -m pytest -m slow
