@@ -39,7 +39,7 @@ def intrinsic_of(function: Callable[..., Any]) -> Any:
     return intrinsic(function)
 
 
-class callback:
+class callback:  # in lower case, as it is a decorator
     """A C function `void f(int64_t *)` that any thread may call, Python's or not; compiled when it is first asked for.
 
     Not before, as that takes a moment even where it is read from numba's cache, and most programs never call it.

@@ -1,6 +1,6 @@
 """Every number at which a finding begins, in one place.
 
-They were chosen on one half of the labelled trainings of benchmarks/diagnosis.py and checked on the other;
+They were chosen on labelled trainings of benchmarks/diagnosis.py and checked on others that nobody had seen;
 docs/reading-gradients.md says what each one looks like.
 """
 
@@ -32,7 +32,7 @@ class Thresholds:
     largest_update: float = 0.15
     """Above this a step writes over what the steps before it have learned."""
     overwritten: float = 3.0
-    """RMS of the weights over that at the start, after a tenth of the training."""
+    """RMS of the weights over that at the start: after a tenth of the training, or at any time if amplified."""
     clipping_spread: float = 0.02
     """A gradient norm that varies by less than this share from record to record is held by clipping."""
     clipping_update: float = 1e-4
