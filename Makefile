@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)-peers
 # Python compiles a module when it is first imported: most of PyTorch's never are, and to compile all takes a minute
 PIP_FLAGS := --disable-pip-version-check --no-compile
+# and what is compiled then must be kept: a shell that forbids it would have every process compile PyTorch again
+unexport PYTHONDONTWRITEBYTECODE
 
 # the first Python that is new enough
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
