@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.data.scikit_digits import read_scikit_digits
 from gradscope.theory.gradient_flow import Activation, Array, Net
 
 Samples = tuple[Array, NDArray[np.int64]]
@@ -34,9 +35,7 @@ def gaussian_samples(n: int, n_inputs: int, n_classes: int, seed: int) -> Sample
 
 def digit_samples(n: int, seed: int) -> Samples:
     """So many of the 1,797 hand-written digits of scikit-learn, 64 pixels, normalised by their mean and deviation."""
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    bunch = load_digits()
-    chosen = np.random.default_rng(seed).permutation(len(bunch.target))[:n]
-    images = (bunch.data - bunch.data.mean()) / bunch.data.std()
-    return images[chosen].astype(np.float64), bunch.target[chosen].astype(np.int64)
+    pictures, labels = read_scikit_digits()
+    chosen = np.random.default_rng(seed).permutation(len(labels))[:n]
+    pixels = pictures.reshape(len(labels), -1).astype(np.float64)
+    return ((pixels - pixels.mean()) / pixels.std())[chosen], labels[chosen]

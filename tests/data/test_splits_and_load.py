@@ -6,14 +6,16 @@ import subprocess
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 import gradscope.data
 import gradscope.methods
 import gradscope.models
 from gradscope.config import Digits, Shapes, data_classes
-from gradscope.data import load
+from gradscope.data import load, scikit_digits
 from gradscope.data.dataset import Source, Split
 from gradscope.data.loading import SOURCES, channel_statistics, check, fingerprint
 from gradscope.data.sizes import DataShape, data_shape, n_validation, steps_per_epoch
@@ -171,11 +173,23 @@ def test_a_name_that_a_package_does_not_offer_is_an_attribute_error() -> None:
             package.nothing  # noqa: B018
 
 
-def test_asking_for_sizes_needs_no_torch_and_digits_need_no_torchvision() -> None:
+def test_asking_for_sizes_needs_no_torch_and_digits_need_neither_torchvision_nor_sklearn() -> None:
     code = (
         "import sys; from gradscope.data.sizes import data_shape; from gradscope.config import Digits;"
         "data_shape(Digits()); a = 'torch' in sys.modules;"
-        "from gradscope.data import load; load(Digits(), seed=0); print(a, 'torchvision' in sys.modules)"
+        "from gradscope.data import load; load(Digits(), seed=0);"
+        "print(a, {'torchvision', 'sklearn'} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.split() == ["False", "False"]
+    assert out.stdout.split() == ["False", "set()"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_digits_are_those_that_scikit_learn_reads(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not there:
+        monkeypatch.setattr(scikit_digits, "find_spec", lambda name: None)
+    pictures, labels = scikit_digits.read_scikit_digits()
+    theirs = load_digits()
+    assert (pictures.dtype, labels.dtype) == (np.uint8, np.int64)
+    np.testing.assert_array_equal(pictures, theirs.images)
+    np.testing.assert_array_equal(labels, theirs.target)
