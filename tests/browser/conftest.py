@@ -106,10 +106,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gallery(trained: Path) -> Iterator[Dashboard]:
     """The dashboard of the finished runs, open; for tests that only look."""
     made = Dashboard(trained / "runs.db")
+    made.open()
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The dashboard of a store without runs, open; for tests that start none."""
+    made = Dashboard(tmp_path_factory.mktemp("empty") / "runs.db")
     made.open()
     yield made
     made.end()

@@ -75,15 +75,15 @@ def test_the_runs_shown_are_seen_below_the_menu(gallery: Dashboard, page: Page) 
     expect(page.get_by_role("button", name=f"Remove {TRAINED['sigmoid']}")).to_be_in_viewport(ratio=1)
 
 
-@pytest.mark.parametrize("title", CHARTS)
-def test_every_page_draws_its_charts(gallery: Dashboard, page: Page, title: str) -> None:
+def test_every_page_draws_its_charts(gallery: Dashboard, page: Page) -> None:
     page.goto(gallery.url)
     at(page, "Runs")
-    go(page, title)
-    expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_have_count(CHARTS[title])
-    alright(page)
-    if title not in WITHOUT_RUNS:  # those may name a next step beside what they show
-        expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    for title, count in CHARTS.items():
+        go(page, title)
+        expect(page.get_by_test_id("stVegaLiteChart").locator("svg"), title).to_have_count(count)
+        alright(page)
+        if title not in WITHOUT_RUNS:  # those may name a next step beside what they show
+            expect(page.get_by_test_id("stAlert"), title).to_have_count(0)
 
 
 def test_three_runs_are_compared(gallery: Dashboard, page: Page) -> None:
@@ -189,15 +189,15 @@ def test_a_run_is_renamed_and_another_deleted_when_its_name_is_typed(
     store.close()
 
 
-@pytest.mark.parametrize("title", PAGES)
-def test_every_page_is_dark_for_those_who_like_it_dark(gallery: Dashboard, new_page: NewPage, title: str) -> None:
+def test_every_page_is_dark_for_those_who_like_it_dark(gallery: Dashboard, new_page: NewPage) -> None:
     page = new_page(color_scheme="dark")
     page.goto(gallery.url)
     at(page, "Runs")
-    go(page, title)
-    ground = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
-    assert ground == "rgb(14, 17, 23)"
-    if title in CHARTS:
-        picture = page.get_by_test_id("stVegaLiteChart").first.locator("svg")
-        expect(picture).to_have_css("background-color", ground)
-    assert len(page.screenshot()) > 10_000
+    for title in PAGES:
+        go(page, title)
+        ground = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+        assert ground == "rgb(14, 17, 23)", title
+        if title in CHARTS:
+            picture = page.get_by_test_id("stVegaLiteChart").first.locator("svg")
+            expect(picture, title).to_have_css("background-color", ground)
+        assert len(page.screenshot()) > 10_000, title

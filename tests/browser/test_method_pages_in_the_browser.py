@@ -80,10 +80,9 @@ def test_gradient_decay_shows_gains_and_shares_over_the_steps(gallery: Dashboard
 
 
 def test_an_empty_store_has_published_figures_and_the_next_step(
-    dashboard: Dashboard, store: Store, page: Page, new_page: NewPage
+    empty: Dashboard, page: Page, new_page: NewPage
 ) -> None:
-    dashboard.open()
-    page.goto(f"{dashboard.url}/papers")
+    page.goto(f"{empty.url}/papers")
     at(page, "Papers")
     expect(page.get_by_text("No run of this reproduction yet: press Start, or run")).to_be_visible()
     until(lambda: {r["ours"] for r in rows(page)} == {"—"}, "nothing is ours yet")
