@@ -1,5 +1,6 @@
 """A real browser, a real dashboard, real runs. Without Chromium these tests are skipped."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Status
 from gradscope.store import Store, open_store
+
+sys.path.append(str(Path(__file__).parents[1] / "pages"))  # its stores
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from driven import Dashboard, alright, at, choose, settled, tables, until
+from driven import Dashboard, alright, at, choose, settled, until
 from playwright.sync_api import Browser, Page, expect
-
-from gradscope.jobs import submit
-from gradscope.overrides import with_overrides
-from gradscope.presets import PRESETS
-from gradscope.store import Store, read
 
 pytestmark = pytest.mark.browser
 
@@ -64,19 +59,3 @@ def test_the_report_is_drawn_and_answers_the_pointer_without_a_network(
     expect(report.locator(".scroll table")).to_have_count(4)
     assert complaints == []
     context.close()
-
-
-def test_a_comparison_with_a_run_in_training_moves_on(dashboard: Dashboard, store: Store, page: Page) -> None:
-    endless = {"model.depth": 8, "train.epochs": 5000, "train.device": "cpu"}
-    run = submit(store, with_overrides(PRESETS["sigmoid"].config, endless), "sigmoid")
-    dashboard.open()
-    until(lambda: read.run(store, run).progress.last_step > 0, "it trains")
-    page.goto(f"{dashboard.url}/compare")
-    # and not until it is at rest: on a busy machine a live page has no rest
-    expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
-    expect(page.get_by_text(re.compile(r"live, step \d"))).to_be_visible()
-    chart = page.get_by_test_id("stVegaLiteChart").first
-    drawn = chart.locator("svg").inner_html()
-    until(lambda: chart.locator("svg").inner_html() != drawn, "the curves move")
-    expect(tables(page).first).to_contain_text("sigmoid")
-    alright(page)

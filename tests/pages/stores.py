@@ -102,7 +102,7 @@ def add(store: Store, story: Story, steps: list[int] | None = None) -> int:
     write.start(store, run, provenance=provenance, n_parameters=41_000, total_steps=600)
     if story.records:
         write.layers(store, run, [_layer(i, story) for i in range(story.layers)])
-        _records(store, run, story, STEPS if steps is None else steps)
+        records(store, run, story, STEPS if steps is None else steps)
     if story.status.is_final:
         _end(store, run, story)
     return run
@@ -120,7 +120,8 @@ def _layer(index: int, story: Story) -> Layer:
     return Layer(index=index, name=name, type=kind, shape=(64, 64), n_weights=4096)
 
 
-def _records(store: Store, run: int, story: Story, steps: list[int]) -> None:
+def records(store: Store, run: int, story: Story, steps: list[int]) -> None:
+    """Write what the story says of those steps, and that the run is at the last."""
     random = np.random.default_rng(run)
     metrics, stats = [], []
     for step in steps:
