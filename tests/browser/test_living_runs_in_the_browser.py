@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from driven import Dashboard, alright, at, go, tables, until
+from late import LateTimer
 from living import going_on
 from playwright.sync_api import Page, expect
 
@@ -33,7 +34,8 @@ def test_a_comparison_with_a_run_in_training_moves_on(living: Dashboard, page: P
     alright(page)
 
 
-def test_the_diagnosis_of_a_run_in_training_moves_on(living: Dashboard, page: Page) -> None:
+def test_the_diagnosis_of_a_run_in_training_moves_on_and_is_left(living: Dashboard, page: Page) -> None:
+    timer = LateTimer(page)
     page.goto(f"{living.url}/diagnosis")
     at(page, "Diagnosis", moving=True)
     verdict = page.get_by_role("heading", level=4)
@@ -43,9 +45,12 @@ def test_the_diagnosis_of_a_run_in_training_moves_on(living: Dashboard, page: Pa
     drawn = strip.locator("svg").inner_html()
     until(lambda: strip.locator("svg").inner_html() != drawn, "the strip grows")
     page.get_by_role("button", name="Open Gradient decay").click()
+    until(lambda: page.wait_for_timeout(100) or (timer.late and timer.rings), "the next page moves, its timer rings")
     at(page, "Gradient decay", moving=True)
     go(page, "Diagnosis", moving=True)
+    until(lambda: page.wait_for_timeout(100) or timer.rings, "the page moves")
     page.get_by_role("button", name="Try a change in What if").first.click()
     at(page, "What if")
     expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value("1 sigmoid")
+    assert timer.late >= 2
     alright(page)
