@@ -1,5 +1,6 @@
 """The `gradscope` command as a user meets it: another process, its output, its exit code."""
 
+import io
 import json
 import os
 import pty
@@ -22,15 +23,21 @@ from gradscope.store import open_store, read, write
 SMALL = ["--set", "data.limit=100", "--set", "model.depth=2", "--set", "model.width=8", "--set", "train.device=cpu"]
 
 
-def gradscope(*words, input=None, variables=None):
-    return subprocess.run(
-        [sys.executable, "-m", "gradscope", *map(str, words)],
-        capture_output=True,
-        text=True,
-        input=input,
-        env={**os.environ, **(variables or {})},
-        check=False,
-    )
+def in_a_process(*words):
+    command = [sys.executable, "-m", "gradscope", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def gradscope(capsys, monkeypatch):
+    """Runs the command in this process, which has loaded its libraries."""
+
+    def run(*words, input=""):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        code = exit_code([*map(str, words)])
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
+
+    return run
 
 
 def exit_code(words):
@@ -59,7 +66,7 @@ def a_run(store, status=Status.COMPLETED, name="run"):
 def test_a_training_prints_plain_lines_and_ends_with_0(tmp_path):
     path = tmp_path / "new.db"
     words = ["--data", "digits", "--epochs", 2, "--seed", 3, "--name", "first", "--tag", "a", "--tag", "b"]
-    done = gradscope("train", "--preset", "relu", *words, "--store", path, *SMALL)
+    done = in_a_process("train", "--preset", "relu", *words, "--store", path, *SMALL)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "first  loading data"
@@ -104,7 +111,7 @@ def test_a_reader_that_goes_away_costs_no_training(tmp_path):
     assert read.run(open_store(tmp_path / "runs.db"), 1).status is Status.COMPLETED
 
 
-def test_a_training_that_diverges_ends_with_3_and_says_where(tmp_path):
+def test_a_training_that_diverges_ends_with_3_and_says_where(gradscope, tmp_path):
     wild = ["--set", "optimizer.lr=100", "--set", "model.activation=identity", "--epochs", "20"]
     done = gradscope("train", "--store", tmp_path / "runs.db", *SMALL, *wild)
     assert done.returncode == 3
@@ -175,7 +182,7 @@ def test_a_file_that_is_no_store_is_left_alone(words, tmp_path, capfd):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_runs_are_listed_for_people_and_for_programs(store, path):
+def test_runs_are_listed_for_people_and_for_programs(gradscope, store, path):
     assert gradscope("runs", *path).stdout == "no runs yet; `gradscope train --preset tanh` makes one\n"
     a_run(store, name="tánh 30")
     a_run(store, Status.QUEUED)
@@ -197,12 +204,12 @@ def test_runs_are_listed_for_people_and_for_programs(store, path):
     }
 
 
-def test_the_store_is_named_by_the_environment_too(store):
-    done = gradscope("runs", "--json", variables={"GRADSCOPE_STORE": store.name})
-    assert json.loads(done.stdout) == []
+def test_the_store_is_named_by_the_environment_too(gradscope, store, monkeypatch):
+    monkeypatch.setenv("GRADSCOPE_STORE", store.name)
+    assert json.loads(gradscope("runs", "--json").stdout) == []
 
 
-def test_a_queued_run_is_stopped_and_deleted(store, path):
+def test_a_queued_run_is_stopped_and_deleted(gradscope, store, path):
     a_run(store, Status.QUEUED)
     assert gradscope("stop", 1, *path).stdout == "run 1 is stopped\n"
     assert gradscope("delete", 1, *path, input="n\n").stdout.endswith("run 1 is kept\n")
@@ -213,17 +220,17 @@ def test_a_queued_run_is_stopped_and_deleted(store, path):
     assert (done.returncode, done.stderr.startswith("gradscope: run 1 is not in the store")) == (2, True)
 
 
-def test_a_completed_run_is_not_resumed(store, path):
+def test_a_completed_run_is_not_resumed(gradscope, store, path):
     a_run(store)
     done = gradscope("resume", 1, *path)
     assert done.returncode == 2
     assert done.stderr == "gradscope: run 1 is completed; start a new one with more epochs instead\n"
 
 
-def test_the_command_alone_is_help_and_version_names_what_matters():
+def test_the_command_alone_is_help_and_version_names_what_matters(gradscope):
     assert gradscope().stdout == gradscope("--help").stdout
     assert "supervise" not in gradscope().stdout
-    version = gradscope("--version").stdout
+    version = in_a_process("--version").stdout
     assert version.startswith("gradscope 0.")
     assert "SQLite 3." in version
     assert "torch 2." in version
@@ -246,7 +253,9 @@ def test_listing_runs_loads_neither_torch_nor_streamlit(store, path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_store_of_an_older_gradscope_is_not_touched_by_migrate_when_it_is_up_to_date(store, path, tmp_path):
+def test_a_store_of_an_older_gradscope_is_not_touched_by_migrate_when_it_is_up_to_date(
+    gradscope, store, path, tmp_path
+):
     done = gradscope("migrate", *path)
     assert done.stdout == f"{store.name} is up to date\n"
     assert not list(tmp_path.glob("*before*"))
