@@ -1,11 +1,15 @@
 """Pages are tried on stores of every kind, without a browser; the queue is held, so that nothing is trained."""
 
+import functools
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stores import PAGES
+from stores import PAGES, fill
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from gradscope.jobs.lock import Lock
@@ -16,15 +20,48 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def scanned_once() -> Iterator[None]:
+    """AppTest reads the metadata of all installed packages for every page, longer than the page itself takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
+
+
+@pytest.fixture(scope="session")
+def thirty_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of thirty runs of every kind, of two steps each; to be copied."""
+    path = tmp_path_factory.mktemp("thirty") / "runs.db"
+    made = open_store(path, create=True)
+    fill(made, 30, [0, 1])
+    made.close()
+    return path
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty store that the dashboard shows, with its queue held by this test."""
+    with shown_and_held(tmp_path / "runs.db", monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def full_store(thirty_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The same of thirty runs."""
+    shutil.copytree(thirty_runs.parent, tmp_path, dirs_exist_ok=True)
+    with shown_and_held(tmp_path / "runs.db", monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def shown_and_held(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     from gradscope.jobs.actions import supervisor_lock
 
-    name = str(tmp_path / "runs.db")
-    monkeypatch.setenv(STORE_VARIABLE, name)
-    made = open_store(name, create=True)
-    lock = Lock(supervisor_lock(name))
+    monkeypatch.setenv(STORE_VARIABLE, str(path))
+    made = open_store(path, create=True)
+    lock = Lock(supervisor_lock(str(path)))
     assert lock.acquire()
     yield made
     lock.release()

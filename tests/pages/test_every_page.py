@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stores import PAGES, STORIES, WITHOUT_RUNS, add, fill
+from stores import PAGES, STORIES, WITHOUT_RUNS, add
 from streamlit.testing.v1 import AppTest
 
 from gradscope.store import Store
@@ -66,8 +66,8 @@ def test_every_page_shows_a_run_that_diverged(store: Store, page: Page, title: s
 
 
 @pytest.mark.parametrize("title", PAGES)
-def test_every_page_shows_thirty_runs_of_every_kind(store: Store, app: Page, title: str) -> None:
-    fill(store, 30, [0, 1])
+@pytest.mark.usefixtures("full_store")
+def test_every_page_shows_thirty_runs_of_every_kind(app: Page, title: str) -> None:
     test = app(title)
     assert not test.exception
     assert test.title[0].value == title
