@@ -15,7 +15,8 @@ Two forms, which send the same error down to whatever lies below a group of k la
   the first, local path serves the group's own weights with the plain f'. r is one number (for each sample), so it
   commutes with the linear maps in between: the two paths are ordinary backpropagation with a gain 1 / r at the
   *input* of the group, and no second pass is needed. The group's own weight gradients are smaller by r than in the
-  direct form; exactly so where r runs over the batch.
+  direct form; exactly so where r runs over the batch. Where that input is what one activation gives and nothing else
+  uses, its backward pass takes the gain with its own derivative: then not even the error is gone over a second time.
 
 The paper does not say whether the mean runs over a layer's outputs for one sample or for the batch; its equations are
 for one sample, so that is the default.
@@ -24,84 +25,25 @@ In anybody's loop: replace `torch.tanh(z)` by `pseudo_norm(z, TANH)`, or `nn.Tan
 for the dual form give it a `FeedbackPath(lowest_layer_of_the_group)`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor, is_grad_enabled, nn
+from torch.compiler import is_compiling
 
 from gradscope.config import PseudoNorm
 from gradscope.errors import ConfigError
 from gradscope.methods import slopes
 from gradscope.methods.base import Method
+from gradscope.methods.feedback_path import Crossing, FeedbackPath, amplified, wide
 from gradscope.methods.fused import fused
 from gradscope.methods.gain_node import Listener
+from gradscope.methods.slopes import Scope
+from gradscope.methods.smooth import SMOOTH, TANH, Smooth
 from gradscope.models.activations import find_activations, layer_before
-
-Scope = Literal["sample", "batch"]
-
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, the values of torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smooth:
-    """An activation with a derivative that varies smoothly."""
-
-    function: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor], Tensor]
-    """From the saved tensor, the activation's output, or its input where the output does not tell the derivative, to a
-    new tensor, which is changed in place afterwards."""
-    saves: Literal["output", "input"] = "output"
-    kind: int | None = None
-    """Its number in `gradscope.methods.slopes`, where it has a compiled backward pass."""
-
-
-def _gelu_derivative(z: Tensor) -> Tensor:
-    density = torch.exp(-0.5 * z * z) * 0.3989422804014327  # 1 / sqrt(2 pi)
-    below: Tensor = torch.special.ndtr(z)
-    return below + z * density
-
-
-def _silu_derivative(z: Tensor) -> Tensor:
-    s = torch.sigmoid(z)
-    return s * (1 + z * (1 - s))
-
-
-def _selu_derivative(y: Tensor) -> Tensor:
-    return torch.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
-
-
-def _tanh_derivative(y: Tensor) -> Tensor:
-    return torch.addcmul(y.new_ones(()), y, y, value=-1)
-
-
-def _sigmoid_derivative(y: Tensor) -> Tensor:
-    return torch.addcmul(y, y, y, value=-1)
-
-
-def _elu_derivative(y: Tensor) -> Tensor:
-    return torch.where(y > 0, 1.0, y + 1)
-
-
-def _softplus_derivative(y: Tensor) -> Tensor:
-    return -torch.expm1(-y)
-
-
-TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative, kind=slopes.TANH)
-SIGMOID = Smooth(function=torch.sigmoid, derivative=_sigmoid_derivative, kind=slopes.SIGMOID)
-SMOOTH: Mapping[type[nn.Module], Smooth] = {
-    nn.Tanh: TANH,
-    nn.Sigmoid: SIGMOID,
-    nn.ELU: Smooth(function=functional.elu, derivative=_elu_derivative),
-    nn.SELU: Smooth(function=torch.selu, derivative=_selu_derivative),
-    nn.Softplus: Smooth(function=functional.softplus, derivative=_softplus_derivative),
-    nn.GELU: Smooth(function=functional.gelu, derivative=_gelu_derivative, saves="input"),
-    nn.SiLU: Smooth(function=functional.silu, derivative=_silu_derivative, saves="input"),
-}
-"""The activations that can be pseudo-normalised, with their default settings. A piecewise linear one (ReLU)
-cannot: its derivative takes two values, the RMS only counts the active units, dividing by it would undo sparsity."""
+from gradscope.models.feeding import fed_by_one
 
 
 def rms(derivative: Tensor, scope: Scope = "sample") -> Tensor:
@@ -115,13 +57,8 @@ def rms(derivative: Tensor, scope: Scope = "sample") -> Tensor:
         [B, 1, ...] or [1, 1, ...], float32 or wider.
     """
     dims = tuple(range(1 if scope == "sample" else 0, derivative.dim()))
-    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=_wide(derivative.dtype))
+    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=wide(derivative.dtype))
     return norm.div_((derivative.numel() / norm.numel()) ** 0.5).clamp_min_(slopes.SMALLEST_RMS)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Of the gains of elements of that type."""
-    return torch.float32 if dtype in {torch.bfloat16, torch.float16} else dtype
 
 
 def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
@@ -129,78 +66,104 @@ def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
     return rms(derivative, scope).reciprocal_()
 
 
-Treatment = Callable[[Tensor, Tensor, Smooth, Scope], tuple[Tensor, Tensor]]
-"""From what was saved [B, ...], the error [B, ...], the activation and the scope to the error that goes on and the
-gain, of any shape. In place: on a CPU fresh memory costs more than the arithmetic, so it needs no more than tanh."""
+Treatment = Callable[[Tensor, Tensor, Smooth, Scope, Tensor | None], tuple[Tensor, Tensor | None]]
+"""From what was saved [B, ...], the error [B, ...], the activation, the scope and the gain that comes down the path of
+the group above ([B], [1] or None) to the error that goes on and the layer's own gain, of any shape. In place: on a CPU
+fresh memory costs more than the arithmetic, so it needs no more than tanh."""
 
 
-def direct(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
+def direct(
+    saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope, above: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The direct form: the error times f' / r."""
     derivative = smooth.derivative(saved)
     gains = gain(derivative, scope)
-    return derivative.mul_(error).mul_(gains), gains
+    return amplified(derivative.mul_(error).mul_(gains), above), gains
 
 
-def local(saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope) -> tuple[Tensor, Tensor]:
+def local(
+    saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope, above: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """At the top of a group in the dual form: the error times f', because the gain takes the other path."""
     derivative = smooth.derivative(saved)
     gains = gain(derivative, scope)
-    return derivative.mul_(error), gains
+    return amplified(derivative.mul_(error), above), gains
+
+
+def plain(
+    saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope, above: Tensor | None = None
+) -> tuple[Tensor, None]:
+    """Below a group in the dual form and at the top of none: the error times f'."""
+    return amplified(smooth.derivative(saved).mul_(error), above), None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _How:
-    """All that a backward pass has to know beside its tensors."""
+    """All that every backward pass of an activation has to know beside its tensors."""
 
     smooth: Smooth
     scope: Scope
-    applied: bool
-    """Whether the error takes the gain with it: not in the dual form."""
-    listeners: Sequence[Listener]
+    treatment: Treatment
+    listeners: Sequence[Listener] = ()
 
-    def treat(self, saved: Tensor, error: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The form as it is quickest on that device; see `Treatment`. The gain may be None where nobody asks for it."""
+    def treat(self, saved: Tensor, error: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The treatment as it is quickest on that device. The gain may be None where nobody asks for it."""
         kind = self.smooth.kind
         # a compiler that traces this cannot look into the loop
-        if kind is not None and not torch.compiler.is_compiling():
-            told = bool(self.listeners) or not self.applied
-            treated = slopes.treat(saved, error, kind, self.scope, applied=self.applied, told=told)
+        if kind is not None and not is_compiling():
+            applied = self.treatment is direct
+            told = self.treatment is local or bool(self.listeners)
+            treated = slopes.treat(saved, error, kind, self.scope, applied=applied, told=told, above=above)
             if treated is not None:
                 return treated
-        return fused(direct if self.applied else local, saved.device.type)(saved, error, self.smooth, self.scope)
+        return fused(self.treatment, saved.device.type)(saved, error, self.smooth, self.scope, above)
+
+    def tell(self, saved: Tensor, gains: Tensor) -> None:
+        """Every listener the mean gain and the share of derivatives above 1 after normalisation."""
+        above = self.smooth.derivative(saved).abs_() * gains.reshape(-1, *[1] * (saved.dim() - 1)) > 1
+        for tell in self.listeners:
+            tell(gains.mean(), above.count_nonzero() / above.numel())
 
 
 class _PseudoNormFunction(torch.autograd.Function):
-    """Behind a large matrix every name that is looked up costs a cache miss or two: few are, and few are handed on."""
+    """An activation with one of the treatments.
+
+    In the dual form the gain goes to `own`, the crossing of the group that this is the top of, or, where a compiler
+    traces this, becomes the gradient of the wire; and the gain of the group above comes from its crossing, `above`.
+
+    Behind a large matrix every name that is looked up costs a cache miss or two: few are, and few are handed on.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, wire: Tensor | None, how: _How) -> Tensor:  # Any: torch gives its context no type
+    def forward(  # Any: torch gives its context no type
+        ctx: Any, z: Tensor, wire: Tensor | None, how: _How, own: Crossing | None, above: Crossing | None
+    ) -> Tensor:
         y = how.smooth.function(z)
         ctx.save_for_backward(y if how.smooth.saves == "output" else z)
-        ctx.how = how
+        ctx.passage = how, own, above
         return y
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # always going through that guard would cost as much as a small layer's arithmetic
+        if is_grad_enabled():  # always going through that guard would cost as much as a small layer's arithmetic
             return _guarded(ctx, error)
         (saved,) = ctx.saved_tensors
-        how: _How = ctx.how
-        out, gains = how.treat(saved, error)
+        how, own, above = ctx.passage
+        out, gains = how.treat(saved, error, above.gain if above else None)
         if gains is None:
-            return out, None, None
+            return out, None, None, None, None
         if how.listeners:
-            _tell(how, saved, gains)
-        return out, None if how.applied else gains.flatten(), None
+            how.tell(saved, gains)
+        if how.treatment is direct:
+            return out, None, None, None, None
+        gains = gains.flatten()
+        if own is None:
+            return out, gains, None, None, None
+        own.gain = gains
+        return out, None, None, None, None
 
 
 _guarded = torch.autograd.function.once_differentiable(_PseudoNormFunction.backward)
-
-
-def _tell(how: _How, saved: Tensor, gains: Tensor) -> None:
-    above = how.smooth.derivative(saved).abs_() * gains.reshape(-1, *[1] * (saved.dim() - 1)) > 1
-    for tell in how.listeners:
-        tell(gains.mean(), above.count_nonzero() / above.numel())
 
 
 def pseudo_norm(
@@ -216,77 +179,53 @@ def pseudo_norm(
         z: Pre-activations [B, ...].
         smooth: The activation f; one of `SMOOTH.values()` or your own.
         scope: What one RMS runs over, see `rms`.
-        wire: Of a `FeedbackPath`: the dual form, in which the gain 1 / r goes there and the error leaves without it.
+        wire: [B], or [1] where the scope is the batch: the gain 1 / r becomes its gradient, and the error leaves
+            without it.
         listeners: Told the gain in each backward pass.
 
     Returns:
         f(z), [B, ...]. Only the tensor that plain autograd would keep is saved for the backward pass.
     """
-    return _treated(z, wire, _How(smooth=smooth, scope=scope, applied=wire is None, listeners=listeners))
-
-
-def _treated(z: Tensor, wire: Tensor | None, how: _How) -> Tensor:
-    out: Tensor = _PseudoNormFunction.apply(z, wire, how)
+    how = _How(smooth=smooth, scope=scope, treatment=direct if wire is None else local, listeners=listeners)
+    out: Tensor = _PseudoNormFunction.apply(z, wire, how, None, None)
     return out
 
 
-class _EntryFunction(torch.autograd.Function):
-    """The bottom of a group in the dual form: the tensor itself [B, ...], and the wire for the activation at the top.
+class _Treated(nn.Module):
+    """An activation module with a treatment of its backward pass while training."""
 
-    The wire is zeros; its "gradient" is the gain, which autograd so carries from the top of the group to here, where
-    the error takes it. That needs no state of its own, whatever order, repetition or compilation the passes go through.
-    """
+    def __init__(
+        self,
+        activation: nn.Module,
+        scope: Scope,
+        treatment: Treatment,
+        path: FeedbackPath | None,
+        entry: FeedbackPath | None,
+    ) -> None:
+        super().__init__()
+        if type(activation) not in SMOOTH:
+            raise ConfigError(_not_smooth(activation))
+        self.activation = activation
+        self.path = path
+        self.entry = entry
+        self.gain_listeners: list[Listener] = []
+        smooth = SMOOTH[type(activation)]
+        self._how = _How(smooth=smooth, scope=scope, treatment=treatment, listeners=self.gain_listeners)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scope: Scope) -> tuple[Tensor, Tensor]:  # Any: as above
-        ctx.set_materialize_grads(False)
-        return x.view_as(x), x.new_zeros(len(x) if scope == "sample" else 1, dtype=_wide(x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, error: Tensor | None, gain: Tensor | None) -> tuple[Tensor | None, None]:
-        if torch.is_grad_enabled():
-            return _guarded_entry(ctx, error, gain)
-        if error is None or gain is None:  # nothing came down, or nothing is known of the derivative at the top
-            return error, None
-        # in place: the layer behind the entry made this error for nobody else
-        return error.mul_(gain.reshape(-1, *[1] * (error.dim() - 1))), None
-
-
-_guarded_entry = torch.autograd.function.once_differentiable(_EntryFunction.backward)
-
-
-class FeedbackPath:
-    """The second feedback path across one group: the entry in front of its lowest layer, the wire to its top.
-
-    Args:
-        lowest: a Linear or Conv2d.
-        scope: that of the activation at the top.
-    """
-
-    def __init__(self, lowest: nn.Module, scope: Scope = "sample") -> None:
-        self.scope = scope
-        self._wire: Tensor | None = None
-        lowest.register_forward_pre_hook(self)
-
-    def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        """The hook: the layer's inputs, the first behind the entry."""
-        if not layer.training:
-            return None
-        x, self._wire = _EntryFunction.apply(inputs[0], self.scope)
-        return (x, *inputs[1:])
-
-    def take_wire(self) -> Tensor:
-        """The wire of the forward pass in progress; given away, because it would keep that pass's memory alive."""
-        wire, self._wire = self._wire, None
-        if wire is None:
-            raise ConfigError(
-                "pseudo_norm in its dual form met the top of a group before its lowest layer; "
-                "choose methods.pseudo_norm.form=direct for this model"
-            )
-        return wire
+    def forward(self, z: Tensor) -> Tensor:
+        """[B, ...] to [B, ...]."""
+        if not self.training:
+            out: Tensor = self.activation(z)
+            return out
+        if is_compiling():
+            out = _PseudoNormFunction.apply(z, self.path.take_wire() if self.path else None, self._how, None, None)
+            return self.entry.wired(out) if self.entry else out
+        own, above = self.path and self.path.take(), self.entry and self.entry.open()
+        out = _PseudoNormFunction.apply(z, None, self._how, own, above)
+        return out
 
 
-class PseudoNormalised(nn.Module):
+class PseudoNormalised(_Treated):
     """An activation module with a pseudo-normalised backward pass while training.
 
     In eval mode it is the plain activation with its true gradient, because whoever differentiates a trained network
@@ -296,31 +235,35 @@ class PseudoNormalised(nn.Module):
         activation: one of the kinds in `SMOOTH`.
         scope: what one RMS runs over, see `rms`.
         path: the path that takes the gain, in the dual form; without it the error takes it here, the direct form.
+        entry: the path of the group above, if all that this activation gives goes to that group's lowest layer.
     """
-
-    def __init__(self, activation: nn.Module, scope: Scope = "sample", path: FeedbackPath | None = None) -> None:
-        super().__init__()
-        if type(activation) not in SMOOTH:
-            raise ConfigError(_not_smooth(activation))
-        self.activation = activation
-        self.scope = scope
-        self.path = path
-        self.gain_listeners: list[Listener] = []
-        smooth = SMOOTH[type(activation)]
-        self._how = _How(smooth=smooth, scope=scope, applied=path is None, listeners=self.gain_listeners)
 
     gain_of = PseudoNorm.model_fields["name"].default
 
-    def forward(self, z: Tensor) -> Tensor:
-        """[B, ...] to [B, ...]."""
-        if self.training:
-            return _treated(z, self.path.take_wire() if self.path else None, self._how)
-        out: Tensor = self.activation(z)
-        return out
+    def __init__(
+        self,
+        activation: nn.Module,
+        scope: Scope = "sample",
+        path: FeedbackPath | None = None,
+        entry: FeedbackPath | None = None,
+    ) -> None:
+        super().__init__(activation, scope, local if path else direct, path, entry)
 
     def extra_repr(self) -> str:
         """The form and what one RMS runs over, in the printed model."""
-        return f"form={'dual' if self.path else 'direct'}, scope={self.scope}"
+        return f"form={'dual' if self.path else 'direct'}, scope={self._how.scope}"
+
+
+class PathEntry(_Treated):
+    """A plain activation, below a group and at the top of none, where the path of that group begins.
+
+    Args:
+        activation: one of the kinds in `SMOOTH`.
+        entry: the path of the group above, to whose lowest layer all goes that this activation gives.
+    """
+
+    def __init__(self, activation: nn.Module, entry: FeedbackPath) -> None:
+        super().__init__(activation, entry.scope, plain, None, entry)
 
 
 def _not_smooth(activation: nn.Module) -> str:
@@ -359,21 +302,44 @@ class PseudoNormMethod(Method):
                 f"pseudo_norm with every={every} needs at least as many activations, the model has "
                 f"{len(activations)}; lower methods.pseudo_norm.every, deepen the model or leave pseudo_norm out"
             )
-        for i in indices:
-            name, activation = activations[i]
-            path = self._path(model, activations[i - every + 1][0])
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, PseudoNormalised(activation, self.settings.scope, path))
+        tops = [activations[i][0] for i in indices]
+        paths, entries = self._paths(model, tops, [activations[i - every + 1][0] for i in indices])
+        modules = dict(activations)
+        for name in tops:
+            treated = PseudoNormalised(modules[name], self.settings.scope, paths.get(name), entries.pop(name, None))
+            _replace(model, name, treated)
+        for name, path in entries.items():
+            _replace(model, name, PathEntry(modules[name], path))
         return model
 
-    def _path(self, model: nn.Module, lowest: str) -> FeedbackPath | None:
-        """Across the group whose lowest activation has that name; None in the direct form."""
+    def _paths(
+        self, model: nn.Module, tops: Sequence[str], lowest: Sequence[str]
+    ) -> tuple[dict[str, FeedbackPath], dict[str, FeedbackPath]]:
+        """By names of activations: the path that ends at each top of a group, and those that begin at an activation.
+
+        None in the direct form.
+        """
+        paths: dict[str, FeedbackPath] = {}
+        entries: dict[str, FeedbackPath] = {}
         if self.settings.form == "direct":
-            return None
-        layer = layer_before(model, lowest)
-        if layer is None:
-            raise ConfigError(
-                f"pseudo_norm in its dual form finds no Linear or Conv2d before the activation {lowest}; "
-                "choose methods.pseudo_norm.form=direct"
-            )
-        return FeedbackPath(layer, self.settings.scope)
+            return paths, entries
+        feeders = fed_by_one(model)
+        names = {module: name for name, module in model.named_modules()}
+        for top, below in zip(tops, lowest, strict=True):
+            layer = layer_before(model, below)
+            if layer is None:
+                raise ConfigError(
+                    f"pseudo_norm in its dual form finds no Linear or Conv2d before the activation {below}; "
+                    "choose methods.pseudo_norm.form=direct"
+                )
+            feeder = feeders.get(names[layer])
+            takes_it = feeder is not None and type(model.get_submodule(feeder)) in SMOOTH
+            paths[top] = FeedbackPath(None if takes_it else layer, self.settings.scope)
+            if feeder is not None and takes_it:
+                entries[feeder] = paths[top]
+        return paths, entries
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)

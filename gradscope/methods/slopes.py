@@ -11,9 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numba import carray, types  # type: ignore[attr-defined]
-from torch import Tensor
+from torch import Tensor, empty, empty_like
 
 from gradscope.native import ALONE, add, at, callback, compiled, run, summing
+
+Scope = Literal["sample", "batch"]
+"""What one RMS runs over: each sample, or the batch."""
 
 TANH, SIGMOID = 0, 2
 """Which activation it is: one of the bits below."""
@@ -21,9 +24,10 @@ TANH, SIGMOID = 0, 2
 SMALLEST_RMS = 1e-12
 """Below this a layer is so saturated that there is no error left to restore; it keeps 0 / 0 from becoming NaN."""
 
-_DOUBLE, _APPLIED, _SQUARES, _PRODUCT = 1, 4, 8, 16
+_DOUBLE, _APPLIED, _SQUARES, _PRODUCT, _ONE_ABOVE = 1, 4, 8, 16, 32
 """What is to be done with a row, added up with its activation: of which type it is, whether the product takes the gain,
-and which of the two goes over it; the gain lies between them. One number, because each argument of a call costs."""
+which of the two goes over it (the gain lies between them), and whether the gain from above is one for the batch. One
+number, because each argument of a call costs."""
 
 _TYPES: Mapping[torch.dtype, int] = {torch.float32: 0, torch.float64: _DOUBLE}
 
@@ -41,8 +45,8 @@ def _squares(y: Any, what: int) -> float:
 
 @compiled
 def _multiply(y: Any, error: Any, out: Any, gain: float, what: int) -> None:
-    """Fill in the error times f', and times the gain where that is applied."""
-    one, factor = y.dtype.type(1), y.dtype.type(gain if what & _APPLIED else 1.0)
+    """Fill in the error times f' and the gain."""
+    one, factor = y.dtype.type(1), y.dtype.type(gain)
     for i in range(y.size):
         slope = y[i] * (one - y[i]) if what & SIGMOID else one - y[i] * y[i]
         out[i] = error[i] * slope * factor
@@ -55,46 +59,52 @@ def _gain(squares: float, n: int) -> float:
 
 
 @compiled
-def _go_over(y: Any, error: Any, out: Any, gains: Any, row: int, what: int) -> None:
-    """One sample's elements, by what is to be done with them; an empty `gains`: nobody asks."""
-    gain = np.float64(gains[row]) if not what & _SQUARES else _squares(y, what)
-    if what & _SQUARES and what & _PRODUCT:
-        gain = _gain(gain, y.size)
+def _go_over(y: Any, error: Any, out: Any, gains: Any, above: Any, what: int) -> None:
+    """One sample's elements, by what is to be done with them.
+
+    Its gain is the last of `gains`, which are empty where nobody asks; what comes from above is the last of `above`.
+    """
+    gain = np.float64(gains[gains.size - 1]) if gains.size else 1.0
+    if what & _SQUARES:
+        gain = _squares(y, what)
+        if what & _PRODUCT:
+            gain = _gain(gain, y.size)
+        if gains.size:
+            gains[gains.size - 1] = gain
     if what & _PRODUCT:
-        _multiply(y, error, out, gain, what)
-    if gains.size:
-        gains[row] = gain
+        factor = gain if what & _APPLIED else 1.0
+        _multiply(y, error, out, factor * np.float64(above[above.size - 1]) if above.size else factor, what)
 
 
 @compiled
-def _row(row: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
+def _row(row: int, n: int, what: int, saved: int, error: int, out: int, gains: int, above: int) -> None:
     """Go over the outputs of one sample; `gains`, unless 0, holds their sums of squares until the gain is known."""
-    known = row + 1 if gains else 0
+    known, come = (row + 1 if gains else 0), ((1 if what & _ONE_ABOVE else row + 1) if above else 0)
     if what & _DOUBLE:
         start = 8 * n * row
         y, e = carray(at(saved + start, types.float64), n), carray(at(error + start, types.float64), n)
         o, g = carray(at(out + start, types.float64), n), carray(at(gains, types.float64), known)
-        _go_over(y, e, o, g, row, what)
+        _go_over(y, e, o, g, carray(at(above, types.float64), come), what)
     else:
         start = 4 * n * row
         y32, e32 = carray(at(saved + start, types.float32), n), carray(at(error + start, types.float32), n)
         o32, g32 = carray(at(out + start, types.float32), n), carray(at(gains, types.float32), known)
-        _go_over(y32, e32, o32, g32, row, what)
+        _go_over(y32, e32, o32, g32, carray(at(above, types.float32), come), what)
 
 
 @compiled
-def _all_rows(rows: int, n: int, what: int, saved: int, error: int, out: int, gains: int) -> None:
+def _all_rows(rows: int, n: int, what: int, saved: int, error: int, out: int, gains: int, above: int) -> None:
     for row in range(rows):
-        _row(row, n, what, saved, error, out, gains)
+        _row(row, n, what, saved, error, out, gains, above)
 
 
 @callback
 def _drawn_rows(pointer: Any) -> None:
     """What each thread does: draw rows until there are none."""
-    job = carray(pointer, 8)
+    job = carray(pointer, 9)
     row = add(job[0], 1)
     while row < job[1]:
-        _row(row, job[2], job[3], job[4], job[5], job[6], job[7])
+        _row(row, job[2], job[3], job[4], job[5], job[6], job[7], job[8])
         row = add(job[0], 1)
 
 
@@ -110,32 +120,44 @@ def _one_gain(gains: int, rows: int, elements: int, what: int) -> None:
 
 
 def treat(
-    saved: Tensor, error: Tensor, kind: int, scope: Literal["sample", "batch"], *, applied: bool, told: bool = True
+    saved: Tensor,
+    error: Tensor,
+    kind: int,
+    scope: Scope,
+    *,
+    applied: bool,
+    told: bool = True,
+    above: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None] | None:
-    """The error times f', and times the gain where that is applied.
+    """The error times f', times the gain where that is applied, and times the gain that comes from above.
 
     Args:
         saved: f(z), [B, ...].
         error: [B, ...].
         kind: TANH or SIGMOID.
-        scope: what one RMS runs over: each sample, or the batch.
+        scope: what one RMS runs over.
         applied: whether the error takes the gain with it.
         told: whether anybody asks for the gain.
+        above: the gain of another layer, which the error takes too, [B] or [1].
 
     Returns:
         The new error [B, ...], and the gain 1 / RMS(f') of the same type, [B] or [1], perhaps None where nobody asks.
         Or None: of another type, in other memory or order than the loop can take.
     """
-    elements = saved.numel()
-    if not (type(saved) is type(error) is Tensor and _fits(saved, error) and elements):
+    dtype = saved.dtype
+    type_ = _TYPES.get(dtype)
+    if type_ is None or not (_fit(saved, error) and (above is None or above.dtype is dtype)):
         return None
-    rows = len(saved)
-    out = torch.empty_like(error)
-    gains = torch.empty(rows, dtype=saved.dtype) if told or scope == "batch" else None
-    what = _TYPES[saved.dtype] | kind | (_APPLIED if applied else 0)
-    job = saved.data_ptr(), error.data_ptr(), out.data_ptr(), 0 if gains is None else gains.data_ptr()
-    if gains is None or scope == "sample":
-        _go(rows, elements, what | _SQUARES | _PRODUCT, job)
+    out = empty_like(error)
+    rows, elements = saved.shape[0], saved.numel()
+    one_gain = scope == "batch" and (told or applied)
+    gains = empty(rows, dtype=dtype) if told or one_gain else None
+    what = type_ | kind | (_APPLIED if applied else 0)
+    job = saved.data_ptr(), error.data_ptr(), out.data_ptr(), 0 if gains is None else gains.data_ptr(), 0
+    if above is not None:
+        job, what = (*job[:4], above.data_ptr()), what | (_ONE_ABOVE if above.numel() == 1 else 0)
+    if not one_gain or gains is None:
+        _go(rows, elements, what | _PRODUCT | (_SQUARES if told or applied else 0), job)
         return out, gains
     _go(rows, elements, what | _SQUARES, job)
     _one_gain(job[3], rows, elements, what)
@@ -143,14 +165,16 @@ def treat(
     return out, gains[:1]
 
 
-def _fits(saved: Tensor, error: Tensor) -> bool:
+def _fit(saved: Tensor, error: Tensor) -> bool:
     """Whether both lie in CPU memory sample by sample and in the same order within each."""
-    in_order = saved.is_contiguous() and error.is_contiguous()
     return (
-        (in_order or (_is_channels_last(saved) and _is_channels_last(error)))
+        type(saved) is type(error) is Tensor
         and saved.dtype is error.dtype
-        and saved.dtype in _TYPES
         and saved.is_cpu
+        and (
+            (saved.is_contiguous() and error.is_contiguous()) or (_is_channels_last(saved) and _is_channels_last(error))
+        )
+        and saved.numel() > 0
     )
 
 
@@ -158,7 +182,7 @@ def _is_channels_last(t: Tensor) -> bool:
     return t.dim() == 4 and t.is_contiguous(memory_format=torch.channels_last)
 
 
-def _go(rows: int, elements: int, what: int, job: tuple[int, int, int, int]) -> None:
+def _go(rows: int, elements: int, what: int, job: tuple[int, int, int, int, int]) -> None:
     if elements <= ALONE:
         _all_rows(rows, elements // rows, what, *job)
     else:

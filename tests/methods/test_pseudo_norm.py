@@ -11,18 +11,16 @@ from torch.nn import functional
 from gradscope.config import Initialisation, Mlp, PaperCnn, PseudoNorm, Resnet
 from gradscope.errors import ConfigError
 from gradscope.methods import build_methods
+from gradscope.methods.feedback_path import FeedbackPath
 from gradscope.methods.pseudo_norm import (
-    SIGMOID,
-    SMOOTH,
     TANH,
-    FeedbackPath,
     PseudoNormalised,
-    Smooth,
     chosen,
     gain,
     pseudo_norm,
     rms,
 )
+from gradscope.methods.smooth import SIGMOID, SMOOTH, Smooth
 from gradscope.models import build_model
 
 SMOOTH_ACTIVATIONS = pytest.mark.parametrize("kind", SMOOTH, ids=lambda k: k.__name__)
@@ -310,12 +308,12 @@ def test_it_halves_or_removes_the_decay_where_saturation_causes_it(
     assert expected / 3 < error_ratio(depth, gain_, bias_std, every) < expected * 3
 
 
-def test_a_forward_pass_of_the_dual_form_keeps_no_wire() -> None:
-    """A wire that a module kept would keep the whole graph of the pass alive until the next one."""
+def test_a_forward_pass_of_the_dual_form_leaves_no_crossing_behind() -> None:
+    """What a module kept would keep a part of the pass alive until the next one."""
     model = six_layers(PseudoNorm(form="dual"))
     model(X)
     paths = [m.path for m in model.modules() if isinstance(m, PseudoNormalised)]
-    assert [p._wire for p in paths if p] == [None, None]
+    assert [p._crossing for p in paths if p] == [None, None]
 
 
 def test_the_dual_form_refuses_a_model_that_reaches_the_top_of_a_group_first() -> None:

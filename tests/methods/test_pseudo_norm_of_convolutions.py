@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from gradscope.config import Initialisation, PseudoNorm
 from gradscope.methods import build_methods
-from gradscope.methods.pseudo_norm import SMOOTH
+from gradscope.methods.smooth import SMOOTH
 
 
 def six_layers_with_convolutions(kind: type[nn.Module], *settings: PseudoNorm) -> nn.Sequential:

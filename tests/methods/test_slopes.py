@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from gradscope.methods import slopes
-from gradscope.methods.pseudo_norm import SIGMOID, TANH, Smooth, direct, local, pseudo_norm
+from gradscope.methods.pseudo_norm import direct, local, plain, pseudo_norm
+from gradscope.methods.smooth import SIGMOID, TANH, Smooth
 from gradscope.native import ALONE
 
 BOTH = pytest.mark.parametrize("smooth", [TANH, SIGMOID], ids=["tanh", "sigmoid"])
@@ -15,26 +16,32 @@ def some(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tens
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
-def compared(smooth: Smooth, saved: Tensor, error: Tensor, scope: str, *, applied: bool) -> None:
-    out, gains = slopes.treat(saved, error, smooth.kind, scope, applied=applied)
-    wanted, wanted_gains = (direct if applied else local)(saved, error, smooth, scope)
+def compared(smooth: Smooth, saved: Tensor, error: Tensor, scope: str) -> None:
     close = {
         "rtol": 1e-5 if saved.dtype == torch.float32 else 1e-12,
         "atol": 1e-6 if saved.dtype == torch.float32 else 0,
     }
-    torch.testing.assert_close(out, wanted, **close)
-    torch.testing.assert_close(gains, wanted_gains.flatten(), **close)
-    assert out.stride() == error.stride()
+    for treatment in (direct, local, plain):
+        for above in (
+            None,
+            torch.linspace(1, 3, len(saved), dtype=saved.dtype),
+            torch.full((1,), 2, dtype=saved.dtype),
+        ):
+            wanted, wanted_gains = treatment(saved, error, smooth, scope, above)
+            how = {"applied": treatment is direct, "told": treatment is not plain, "above": above}
+            out, gains = slopes.treat(saved, error, smooth.kind, scope, **how)
+            torch.testing.assert_close(out, wanted, **close)
+            torch.testing.assert_close(gains, None if wanted_gains is None else wanted_gains.flatten(), **close)
+            assert out.stride() == error.stride()
 
 
 @BOTH
-@pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize("scope", ["sample", "batch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(5, 7), (1, 3), (3, 2, 4, 5), (2, ALONE)], ids=str)
-def test_it_gives_what_the_operations_give(shape, dtype, scope, applied, smooth) -> None:
+def test_it_gives_what_the_operations_give(shape, dtype, scope, smooth) -> None:
     saved, error = smooth.function(some(*shape, dtype=dtype)), some(*shape, dtype=dtype, seed=1)
-    compared(smooth, saved, error, scope, applied=applied)
+    compared(smooth, saved, error, scope)
 
 
 @pytest.mark.parametrize("scope", ["sample", "batch"])
@@ -51,7 +58,7 @@ def test_channels_may_come_last(smooth) -> None:
     saved, error = (
         t.to(memory_format=torch.channels_last) for t in (smooth.function(some(3, 4, 5, 2)), some(3, 4, 5, 2))
     )
-    compared(smooth, saved, error, "sample", applied=True)
+    compared(smooth, saved, error, "sample")
 
 
 def test_several_threads_give_what_one_gives() -> None:
@@ -87,6 +94,11 @@ def test_a_saturated_sample_keeps_its_zeros_and_a_broken_one_is_seen() -> None:
 )
 def test_what_it_cannot_take_is_left_to_the_operations(saved, error) -> None:
     assert slopes.treat(saved, error, slopes.TANH, "sample", applied=True) is None
+
+
+def test_a_gain_of_another_type_is_left_to_the_operations() -> None:
+    saved, error = torch.tanh(some(4, 6)), some(4, 6, seed=1)
+    assert slopes.treat(saved, error, slopes.TANH, "sample", applied=False, above=torch.ones(4)) is None
 
 
 def test_an_error_in_another_order_goes_through_all_the_same() -> None:
