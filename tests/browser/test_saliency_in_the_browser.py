@@ -2,10 +2,11 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driven import Dashboard, alright, at, go, rows, settled, until
+from driven import TRAINED, Dashboard, alright, at, go, rows, settled, until
 from playwright.sync_api import Locator, Page, expect
 
 from gradscope.config.attributions import IntegratedGradients
@@ -18,10 +19,22 @@ N = 8
 METHOD = IntegratedGradients().model_dump_json()
 
 
+@pytest.fixture(scope="module")
+def own(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """The dashboard of these tests' own copy of the finished runs, open."""
+    folder = tmp_path_factory.mktemp("saliency")
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
+    made = Dashboard(folder / "runs.db")
+    made.open()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def store(trained: Path, dashboard: Dashboard) -> Store:
-    shutil.copytree(trained, dashboard.store.parent, dirs_exist_ok=True)
-    return open_store(dashboard.store)
+def store(own: Dashboard) -> Iterator[Store]:
+    opened = open_store(own.store)
+    yield opened
+    opened.close()
 
 
 def pictures(page: Page) -> Locator:
@@ -35,10 +48,10 @@ def left(page: Page) -> int:
     return int(text.removeprefix("Contribution map: ").partition("%")[0])
 
 
-def whole(page: Page) -> None:
-    """Wait until the maps of one run, then those of both are there, and nothing moves any more."""
+def whole(page: Page, runs: int) -> None:
+    """Wait until the maps of one run, then those of all are there, and nothing moves any more."""
     until(lambda: pictures(page).count() >= 2 * N, "the first run's maps appear")
-    expect(pictures(page)).to_have_count(3 * N)
+    expect(pictures(page)).to_have_count((1 + runs) * N)
     expect(page.get_by_test_id("stProgress")).to_have_count(0)
     settled(page)
 
@@ -50,17 +63,14 @@ def view(page: Page) -> dict[str, object]:
     return {**chosen, "left": left(page), "pictures": pictures(page).count()}
 
 
-def test_maps_of_two_runs_are_computed_watched_looked_at_and_shared(
-    dashboard: Dashboard, store: Store, page: Page
-) -> None:
-    dashboard.open()
-    page.goto(f"{dashboard.url}/saliency?runs=3&runs=4&maps_n={N}")
+def test_maps_of_two_runs_are_computed_watched_looked_at_and_shared(own: Dashboard, store: Store, page: Page) -> None:
+    page.goto(f"{own.url}/saliency?runs=3&runs=4&maps_n={N}")
     at(page, "Saliency")
     expect(page.get_by_text("No map of these pictures is there yet")).to_be_visible()
     page.get_by_role("button", name="Compute maps").click()
     expect(page.get_by_test_id("stProgress")).to_have_count(2)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(2)
-    whole(page)
+    whole(page, runs=2)
     known = read_attributions.attributions(store, [3, 4])
     found = [read_attributions.of(known, run, METHOD, "predicted", Part.MAPS) for run in (3, 4)]
     assert found[0][0].places == found[1][0].places, "the same pictures for both"
@@ -77,25 +87,25 @@ def test_maps_of_two_runs_are_computed_watched_looked_at_and_shared(
     second = found[0][0].places[1]
     until(lambda: str(view(page)["Test picture"]).startswith(f"{second} ("), "the clicked map is enlarged")
 
+    page.get_by_role("button", name=f"Remove {TRAINED['tanh-pn']}").click()
+    expect(pictures(page)).to_have_count(2 * N)
     page.get_by_role("combobox", name="of class").click()
     page.get_by_role("option").nth(1).click()
     settled(page)
     until(lambda: page.get_by_role("button", name=re.compile("Compute|Cancel")).count(), "other pictures are lacking")
     page.get_by_role("button", name=re.compile(r"Compute .* maps")).click()
-    whole(page)
+    whole(page, runs=1)
     shared = view(page)
     expect(page).to_have_url(re.compile(r"\bmaps_true="))
 
     page.reload()
     at(page, "Saliency")
-    until(lambda: pictures(page).count() == 3 * N and view(page) == shared, "the same view after a reload")
+    until(lambda: pictures(page).count() == 2 * N and view(page) == shared, "the same view after a reload")
     alright(page)
-    store.close()
 
 
-def test_what_runs_look_at_is_computed_and_told(dashboard: Dashboard, store: Store, page: Page) -> None:
-    dashboard.open()
-    page.goto(f"{dashboard.url}/what_it_looks_at?runs=4&looks_n={N}")
+def test_what_runs_look_at_is_computed_and_told(own: Dashboard, page: Page) -> None:
+    page.goto(f"{own.url}/what_it_looks_at?runs=4&looks_n={N}")
     at(page, "What it looks at")
     page.get_by_role("button", name=re.compile("Compute")).click()
     until(lambda: "insertion" in {row.get("score") for row in rows(page)}, "maps are computed and checked")
@@ -103,4 +113,3 @@ def test_what_runs_look_at_is_computed_and_told(dashboard: Dashboard, store: Sto
     go(page, "Saliency")
     expect(page.get_by_text("Which pixels does the answer come from?")).to_be_visible()
     alright(page)
-    store.close()
