@@ -58,7 +58,8 @@ def learning_curve(
 
     Args:
         metrics: `gradscope.analysis.curves.smoothed` of `gradscope.store.read.metrics`; of
-            `gradscope.analysis.pooling.pooled_curves` the deviation of a group is drawn as a pale band.
+            `gradscope.analysis.pooling.pooled_curves` the deviation of a group is drawn as a pale band, which for a
+            share is cut at 0 and 100 %, with a line below the title that says so.
         runs: the runs to draw.
         what: the quantity, as `gradscope.analysis.quantities` tells it by a curve's name.
         against: `step`, `epoch` or `seconds`.
@@ -72,8 +73,9 @@ def learning_curve(
         return empty(text, height)
     axes = _axes(what, rows, against)
     rows["seen"] = _last_seen(rows).clip(upper=axes.top)
+    ends = _ends(what, rows)
     parts = [
-        *_spread(rows, runs, axes),
+        *_spread(rows, runs, axes, ends),
         _raw(rows, runs, axes),
         _smooth(rows, runs, axes),
         _validation(rows, runs, axes),
@@ -83,7 +85,7 @@ def learning_curve(
     if rows["broken"].any() or len(above):
         parts.append(_marks(_special(rows, above), axes))
     whole = alt.layer(*parts).resolve_scale(shape="independent")
-    return finished(whole, text, height, columns=3, below=_cut(above))
+    return finished(whole, text, height, columns=3, below=_cut(above) or _cut_bands(rows, ends))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,15 @@ def _cut(above: pd.DataFrame) -> str | None:
     return f"{count(len(above))} points of {whose} lie above, up to {significant(float(above['value'].max()))}"
 
 
+def _cut_bands(rows: pd.DataFrame, ends: tuple[float, float]) -> str | None:
+    """Where a mean with its deviation would leave what there is, in words."""
+    if "low" not in rows:
+        return None
+    passed = {"0": (rows["low"] < ends[0]).any(), "100 %": (rows["high"] > ends[1]).any()}
+    places = " and ".join(place for place, is_passed in passed.items() if is_passed)
+    return f"Bands are cut at {places}, where a mean \N{PLUS-MINUS SIGN} deviation would go on" if places else None
+
+
 def _special(rows: pd.DataFrame, above: pd.DataFrame) -> pd.DataFrame:
     """Of each curve the first point above the axis, and the first that is not finite."""
     firsts = {ABOVE: above, NONFINITE: rows[rows["broken"]]}
@@ -138,8 +149,15 @@ def _of(what: str, metrics: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(split=rows["name"].map(splits).astype("object"), broken=~np.isfinite(rows["value"]))
 
 
+def _ends(what: str, rows: pd.DataFrame) -> tuple[float, float]:
+    """Between which every value lies: for a share 0 and 1, or 100 where a program logged it in per cent."""
+    if what not in SHARES:
+        return -np.inf, np.inf
+    return 0.0, 1.0 if rows["value"].max() <= 1 else 100.0
+
+
 def _axis(what: str, rows: pd.DataFrame) -> alt.Axis:
-    if what in SHARES and rows["value"].max() <= 1:  # and not in per cent already, as some programs log it
+    if _ends(what, rows)[1] == 1:
         return alt.Axis(title=what, format="%")
     return alt.Axis(title=f"{what} (nats)" if what == "loss" else what, labelExpr=_NUMBER)
 
@@ -184,10 +202,13 @@ def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.C
     return chart
 
 
-def _spread(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> list[alt.Chart]:
+def _spread(
+    rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes, ends: tuple[float, float]
+) -> list[alt.Chart]:
     if "low" not in rows or rows["low"].isna().all():
         return []
-    pooled = _slim(rows).assign(low=rows["low"], high=rows["high"]).dropna(subset=["low", "high"])
+    pooled = _slim(rows).assign(low=rows["low"].clip(*ends), high=rows["high"].clip(*ends))
+    pooled = pooled.dropna(subset=["low", "high"])
     area = alt.Chart(pooled).mark_area(opacity=0.15, clip=True)
     chart: alt.Chart = area.encode(
         x=axes.x,

@@ -39,8 +39,13 @@ def reproduction(summary: pd.DataFrame, seeds: pd.DataFrame, title: str) -> Figu
             ticks=False,
         ),
     )
-    x = alt.X("accuracy:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title="test accuracy", format=".0%"))
-    return finished(alt.layer(_intervals(points, x, y), _seeds(points, x, y), _marks(points, x, y)), title, height)
+    x = _x("accuracy")
+    return finished(alt.layer(_intervals(points, y), _seeds(points, x, y), _marks(points, x, y)), title, height)
+
+
+def _x(column: str) -> alt.X:
+    axis = alt.Axis(title="test accuracy", format=".0%")
+    return alt.X(f"{column}:Q", scale=alt.Scale(zero=False, nice=True), axis=axis)
 
 
 def _points(summary: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -51,11 +56,14 @@ def _points(summary: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part[columns] for part in (single, ours, paper)], ignore_index=True).dropna(subset="accuracy")
 
 
-def _intervals(points: pd.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
+def _intervals(points: pd.DataFrame, y: alt.Y) -> alt.Chart:
+    """A deviation to both sides, within 0..1."""
     known = points.dropna(subset="deviation")
-    ends = known.assign(accuracy=known["accuracy"] - known["deviation"], high=known["accuracy"] + known["deviation"])
-    rule = alt.Chart(ends).mark_rule(strokeWidth=2.5, color=PALETTE[0], opacity=0.7)
-    chart: alt.Chart = rule.encode(x=x, x2="high:Q", y=y, tooltip=_tooltip())
+    low, high = known["accuracy"] - known["deviation"], known["accuracy"] + known["deviation"]
+    rule = alt.Chart(known.assign(low=low.clip(lower=0.0), high=high.clip(upper=1.0)))
+    chart: alt.Chart = rule.mark_rule(strokeWidth=2.5, color=PALETTE[0], opacity=0.7).encode(
+        x=_x("low"), x2="high:Q", y=y, tooltip=_tooltip()
+    )
     return chart
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from gradscope.figures.style import (
@@ -28,6 +29,7 @@ MEASURES = {"accuracy": "test accuracy", "relative": "share of the clean accurac
 """What the vertical axis says; each measure is a column, its band `<column>_low` and `_high`, or low and high."""
 PUBLISHED = "published, clean pictures"
 _BANDS = {"accuracy": ("low", "high"), "relative": ("relative_low", "relative_high")}
+_MOST = {"accuracy": 1.0, "relative": np.inf}
 _COLUMNS = 4
 
 
@@ -44,8 +46,10 @@ def title_of(kind: str) -> str:
 
 def span(curves: pd.DataFrame, measure: str, published: pd.DataFrame | None = None) -> tuple[float, float]:
     """Ends of a vertical axis that holds every curve with its band, in tenths; (0, 1) where there is none."""
-    low, high = _BANDS[measure]
-    values = pd.concat([curves[low], curves[high], *([] if published is None else [published["accuracy"]])]).dropna()
+    drawn = _with_band(curves, measure)
+    values = pd.concat(
+        [drawn["lower"], drawn["upper"], *([] if published is None else [published["accuracy"]])]
+    ).dropna()
     if values.empty:
         return 0.0, 1.0
     return max(0.0, values.min() // 0.1 / 10), max(0.1, -(-values.max() // 0.1) / 10)
@@ -62,7 +66,7 @@ def robustness_curves(
     published: pd.DataFrame | None = None,
     height: int = HEIGHT,
 ) -> Figure:
-    """Accuracy under one kind of disturbance, a curve a run with its band of one standard deviation.
+    """Accuracy under one kind of disturbance, a curve a run with its band of one standard deviation, within 0..1.
 
     Args:
         curves: `gradscope.analysis.robustness.curves`.
@@ -78,11 +82,18 @@ def robustness_curves(
     rows = rows[rows[measure].notna()]
     if rows.empty:
         return empty(title_of(kind), height)
-    parts = _parts(alt.Chart(rows.drop(columns=["run"])), runs, family, measure, ends)
+    base = alt.Chart(_with_band(rows, measure).drop(columns=["run"]))
+    parts = _parts(base, runs, family, measure, ends)
     if published is not None and len(published):
         parts.append(_diamonds(labelled(published, runs), runs, ends))
     figure = alt.layer(*parts).resolve_scale(shape="independent")
     return finished(figure, title_of(kind), height, columns=3)
+
+
+def _with_band(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Adds lower and upper, the band as it is drawn: a mean less or plus its deviation may leave what there is."""
+    low, high = (rows[name].clip(0.0, _MOST[measure]) for name in _BANDS[measure])
+    return rows.assign(lower=low, upper=high)
 
 
 def _parts(
@@ -94,14 +105,13 @@ def _parts(
     *,
     titled: bool = True,
 ) -> list[alt.Chart]:
-    low, high = _BANDS[measure]
     x = alt.X("level:Q", axis=alt.Axis(title=LEVELS[family]), scale=alt.Scale(nice=False, zero=True))
     scale = alt.Scale(domain=list(ends), nice=False)
     axis = alt.Axis(title=MEASURES[measure] if titled else None, format="%")
     band = base.mark_area(opacity=0.18).encode(
         x=x,
-        y=alt.Y(f"{low}:Q", scale=scale, axis=axis),
-        y2=f"{high}:Q",
+        y=alt.Y("lower:Q", scale=scale, axis=axis),
+        y2="upper:Q",
         color=run_colour(runs),
         tooltip=alt.value(None),
     )
@@ -158,7 +168,9 @@ def small_multiples(
     rows = rows.assign(what=rows["kind"].map(title_of).astype("object"))
     parts = _parts(alt.Chart(), runs, family, measure, span(rows, measure), titled=False)
     facet = alt.Facet("what:N", sort=shown, title=None, header=alt.Header(labelFontWeight="bold", labelPadding=2))
-    layers = alt.layer(*parts, data=rows.drop(columns=["run"])).properties(width=size[0], height=size[1])
+    layers = alt.layer(*parts, data=_with_band(rows, measure).drop(columns=["run"])).properties(
+        width=size[0], height=size[1]
+    )
     figure = layers.facet(facet=facet, columns=_COLUMNS)
     return _of_facets(figure, f"{title}: {MEASURES[measure]}")
 

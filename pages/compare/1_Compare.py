@@ -35,11 +35,12 @@ from pages.frame.downloads import Drawn
 
 HOW = """
 Above, every layer's newest value and the accuracy, validation dashed: a run whose line on the left falls towards the
-input usually lags on the right. **Runs of the same settings and other seeds are one line**: the geometric mean with its
-least and greatest on the left, the mean with its standard deviation on the right; in the table mean, standard deviation
-and Student's 95 % interval over the seeds. Below, the same layers subtracted: at 1 a run's value is ten times that of
-the one it is compared with, at 0 equal, and a flat line means that both decay alike. And one layer's magnitudes in
-every run: the distance in decades says how far, on the whole, its values have to be moved to become the other's.
+input usually lags on the right. **Runs of the same settings and other seeds are one line**: the geometric mean with
+its least and greatest on the left, the mean with its standard deviation on the right, cut at 0 and 100 %; in the
+table mean, standard deviation and Student's 95 % interval over the seeds, never cut. Below, the same layers
+subtracted: at 1 a run's value is ten times that of the one it is compared with, at 0 equal, and a flat line means
+that both decay alike. And one layer's magnitudes in every run: the distance in decades says how far, on the whole,
+its values have to be moved to become the other's.
 """
 
 # columns of runs on pictures with several labels

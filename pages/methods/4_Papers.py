@@ -26,9 +26,10 @@ SEEDS = 3
 POLL_SECONDS = 2.0
 HOW = """
 Each line is an experiment of the paper. The diamond is the published test accuracy, the dot the mean of our runs with
-their standard deviation as a line, each tick one seed. A dot at the diamond is a reproduction only where the settings
-are the paper's: every one that differs, or that had to be guessed, is listed under its experiment. Runs of a smaller
-scale are compared with each other, seed by seed, and not with the diamond. A run that diverged has no accuracy.
+their standard deviation as a line, which ends at 0 and 100 %, each tick one seed. A dot at the diamond is a
+reproduction only where the settings are the paper's: every one that differs, or that had to be guessed, is listed
+under its experiment. Runs of a smaller scale are compared with each other, seed by seed, and not with the diamond. A
+run that diverged has no accuracy.
 """
 
 

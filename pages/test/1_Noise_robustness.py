@@ -25,10 +25,11 @@ MEASURES = {"absolute": "accuracy", "relative": "relative"}
 HOW = """
 Each curve is a run: its accuracy on the test pictures when noise of the standard deviation below is added to the
 **normalised** pictures, the same noise for every run; the band is one standard deviation over the draws, or over the
-runs where seeds are pooled. **Robust** stays high for long; a curve that falls at once leans on fine detail. A better
-network starts higher, so look at *relative* too: the share of its clean accuracy that is left. **Area** is the mean
-accuracy over the levels, with its 95 % interval over the test pictures, or over the runs where seeds are pooled.
-Diamonds are clean accuracies that the paper reports for its full training; those under noise are not known to us.
+runs where seeds are pooled, cut at 0 and 100 %. **Robust** stays high for long; a curve that falls at once leans on
+fine detail. A better network starts higher, so look at *relative* too: the share of its clean accuracy that is left.
+**Area** is the mean accuracy over the levels, with its 95 % interval over the test pictures, or over the runs where
+seeds are pooled. Diamonds are clean accuracies that the paper reports for its full training; those under noise are
+not known to us.
 """
 
 
