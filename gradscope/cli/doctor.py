@@ -60,6 +60,8 @@ def _told(finding: "Finding", names: tuple[str, ...]) -> str:
         lines.append(f"  layers: {', '.join(names[i] for i in finding.layers)}")
     for remedy in finding.remedies:
         lines.append(f"  - {remedy.title}{': ' + remedy.arguments if remedy.settings else ''}")
+        if remedy.why:
+            lines.append(f"    {remedy.why}")
     return "\n".join(lines)
 
 

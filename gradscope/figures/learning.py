@@ -21,6 +21,7 @@ from gradscope.figures.style import (
     empty,
     finished,
     labelled,
+    line_and_marker_colour,
     mark_legend,
     run_colour,
     run_shape,
@@ -188,6 +189,10 @@ def _split_dash(rows: pd.DataFrame) -> alt.StrokeDash:
     return alt.StrokeDash("split:N", scale=scale, legend=None if present == [SPLITS[0]] else legend)
 
 
+def _colour(runs: Mapping[int, RunStyle]) -> alt.Color:
+    return line_and_marker_colour(runs) if share_a_colour(runs) else run_colour(runs)
+
+
 def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.Chart:
     line = alt.Chart(_slim(rows)).mark_line(
         strokeWidth=1, opacity=0.25, clip=True, invalid="break-paths-show-path-domains"
@@ -195,7 +200,7 @@ def _raw(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> alt.C
     chart: alt.Chart = line.encode(
         x=axes.x,
         y=axes.along("value"),
-        color=run_colour(runs),
+        color=_colour(runs),
         strokeDash=_split_dash(rows),
         detail=["run:N", "name:N"],
     )
@@ -214,7 +219,7 @@ def _spread(
         x=axes.x,
         y=axes.along("low"),
         y2="high:Q",
-        color=run_colour(runs),
+        color=_colour(runs),
         detail=["run:N", "name:N"],
         tooltip=alt.value(None),
     )
@@ -226,7 +231,7 @@ def _smooth(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> al
     chart: alt.Chart = line.encode(
         x=axes.x,
         y=axes.along("smooth"),
-        color=run_colour(runs),
+        color=_colour(runs),
         strokeDash=_split_dash(rows),
         detail=["run:N", "name:N"],
         tooltip=_tooltip(),
@@ -254,7 +259,7 @@ def _points(rows: pd.DataFrame, runs: Mapping[int, RunStyle], axes: _Axes) -> al
     chart: alt.Chart = points.encode(
         x=axes.x,
         y=axes.along("smooth"),
-        color=run_colour(runs),
+        color=_colour(runs),
         shape=run_shape(runs),
         tooltip=_tooltip(),
     )

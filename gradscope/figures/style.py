@@ -3,6 +3,7 @@
 Colours are chosen to be read on white and on near-black alike, so that no figure needs to know the theme.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,16 @@ moved so that each also stands out on white and on near-black paper."""
 
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "triangle-right", "triangle-left")
+_OUTLINES = {
+    "circle": "M.3,0A.3,.3,0,1,1,-.3,0A.3,.3,0,1,1,.3,0",
+    "square": "M-.25,-.25H.25V.25H-.25Z",
+    "triangle-up": "M0,-.3L.3,.25H-.3Z",
+    "diamond": "M0,-.38L.3,0L0,.38L-.3,0Z",
+    "triangle-down": "M0,.3L.3,-.25H-.3Z",
+    "triangle-right": "M.3,0L-.25,.3V-.3Z",
+    "triangle-left": "M-.3,0L.25,.3V-.3Z",
+}
+"""The markers as SVG paths on a line from -1 to 1."""
 
 _LEGEND_ROW = 22
 """Pixels, which count as height of a figure."""
@@ -84,6 +95,13 @@ def marked_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     return alt.Color("label:N", scale=_colours(runs), legend=legend)
 
 
+def line_and_marker_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
+    """Colour by run in a figure of lines with markers, whose dash means something else: the legend shows both."""
+    pictures = {style.label: f"M-1,0H1{_OUTLINES[style.shape]}" for style in runs.values()}
+    symbol = alt.ExprRef(f"{json.dumps(pictures)}[datum.value]")  # Vega asks for each line of the legend
+    return alt.Color("label:N", scale=_colours(runs), legend=_run_legend(symbol, size=600))
+
+
 def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
     """Dash by run."""
     scale = alt.Scale(domain=[s.label for s in runs.values()], range=[list(s.dash) for s in runs.values()])
@@ -101,14 +119,14 @@ def share_a_colour(runs: Mapping[int, RunStyle]) -> bool:
     return len({style.colour for style in runs.values()}) < len(runs)
 
 
-def _run_legend() -> alt.Legend:
+def _run_legend(symbol: str | alt.ExprRef = "stroke", size: int = 400) -> alt.Legend:
     """A piece of the run's line: a disc would hide the dash, which tells two runs of one colour apart."""
     return alt.Legend(
         title=None,
         orient="top",
         labelLimit=100,
-        symbolType="stroke",
-        symbolSize=400,
+        symbolType=symbol,
+        symbolSize=size,
         symbolStrokeWidth=2.5,
         symbolOpacity=1,
     )

@@ -168,6 +168,8 @@ def remedies(run: Run, finding: Finding) -> None:
             )
         else:
             st.markdown(f"- {plain(remedy.title)}")
+        if remedy.why:
+            st.caption(plain(remedy.why))
 
 
 def where(layers: Sequence[int], tables: Tables) -> str:
@@ -209,27 +211,19 @@ def tell(run: Run, finding: Finding, tables: Tables, first: bool) -> None:
 
 
 def others(runs: Sequence[Run]) -> pd.DataFrame:
-    """A line a run."""
+    """A line a run, in Markdown."""
     looks, rows = choice.look(list(runs)), []
     for run in runs:
         tables = source.tables(store, run)
-        rows.append(
-            (chip(looks[run.id]), choice.text_of(run), choice.status_text(run), verdict(diagnose(tables), tables))
-        )
+        texts = (choice.text_of(run), choice.status_text(run), verdict(diagnose(tables), tables))
+        rows.append((f"![]({chip(looks[run.id])})", *map(plain, texts)))
     return pd.DataFrame(rows, columns=["", "run", "status", "verdict"])
 
 
 def draw_others(runs: Sequence[Run]) -> None:
-    """The verdicts on all runs shown."""
+    """The verdicts on all runs shown, each whole: a cell of this kind of table has as many lines as it needs."""
     st.markdown("**All runs shown**")
-    column = st.column_config
-    config = {
-        "": column.ImageColumn(width=46),
-        "run": column.TextColumn(width=130),
-        "status": column.TextColumn(width=95),
-        "verdict": column.TextColumn(width=630),
-    }
-    st.dataframe(others(runs), hide_index=True, column_config=config, key="verdicts", width="stretch")
+    st.table(others(runs), hide_index=True, alt="the verdict on each run shown")
 
 
 store = source.the_store()

@@ -21,12 +21,12 @@ SCORES = ["accuracy", "mAP"]
 SUFFIXES = (("accuracy", SCORE_SUFFIX["accuracy"]), ("mAP", SCORE_SUFFIX["map"]))
 OTHERS_AT_FIRST = 6
 HOW = """
-The whole line is the training, the dashed one with points the validation; pale is what was measured, strong the moving
-average of it. **Healthy**: both losses fall and stay close. A training loss that falls while the validation loss rises
-is **overfitting**; two flat lines mean that nothing is learned: look at the gradient decay. A red cross is where a
-value stopped being finite, a red triangle where a loss that exploded leaves the axis, which would flatten the other
-runs. Where two runs have one colour, their markers tell them apart, as in the table. Below the table stands whatever
-else was logged; curves that differ only by train, val or test in their name share a figure.
+The whole line is the training, the dashed one with points the validation; pale is what was measured, strong the
+moving average of it. **Healthy**: both losses fall and stay close. A training loss that falls while the validation
+loss rises is **overfitting**; two flat lines mean that nothing is learned: look at the gradient decay. A red cross is
+where a value stopped being finite, a red triangle where a loss that exploded leaves the axis, which would flatten the
+other runs. Where two runs have one colour, their markers tell them apart, as in the legend and the table. Below the
+table stands whatever else was logged; curves that differ only by train, val or test in their name share a figure.
 """
 
 

@@ -81,7 +81,8 @@ def test_overfitting_is_stopped_where_the_validation_loss_was_lowest() -> None:
     )
     val = replace(rising.val_loss, steps=np.arange(19, 200, 20), values=values)
     (finding,) = diagnose(replace(rising, curves={**rising.curves, "val_loss": val}))
-    assert finding.remedies[0].title == "stop after 4 epochs, where the validation loss was lowest"
+    assert finding.remedies[0].title == "stop after 4 epochs"
+    assert finding.remedies[0].why == "There the validation loss was lowest."
     assert finding.remedies[0].settings == {"train.epochs": "4"}
 
 
@@ -125,9 +126,9 @@ def test_a_loop_of_somebodys_own_gets_advice_only() -> None:
 def test_every_preset_can_take_some_remedy_against_every_finding_that_has_settings(preset: str) -> None:
     config = PRESETS[preset].config
     for name, choices in REMEDIES.items():
-        for title, changes in choices(config):
-            assert title, name
-            assert all("." in path for path in changes)
+        for remedy in choices(config):
+            assert 0 < len(remedy.title) <= 40, f"{name}: a button and a part of a run's name; `why` has room"
+            assert all("." in path for path in remedy.settings)
 
 
 def test_names_in_the_tables_of_causes_and_remedies_are_names_of_findings() -> None:

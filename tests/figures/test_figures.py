@@ -322,8 +322,11 @@ def test_two_runs_of_one_colour_have_markers_on_their_training_lines_too() -> No
     points = pd.DataFrame(spec["datasets"][spec["layer"][-1]["data"]["name"]])
     assert points["run"].value_counts().to_dict() == {2: 8, 12: 8}
     assert spec["layer"][-1]["encoding"]["shape"]["scale"]["range"] == ["square", "triangle-down"]
+    legend = spec["layer"][1]["encoding"]["color"]["legend"]["symbolType"]["expr"]
+    assert legend == '{"a": "M-1,0H1M-.25,-.25H.25V.25H-.25Z", "b": "M-1,0H1M0,.3L.3,-.25H-.3Z"}[datum.value]'
     alone = learning_curve(curves, {2: twins[2]}).to_dict()
     assert len(alone["layer"]) == len(spec["layer"]) - 1
+    assert alone["layer"][1]["encoding"]["color"]["legend"]["symbolType"] == "stroke"
 
 
 def test_an_axis_of_accuracy_holds_every_band_and_published_point_in_tenths() -> None:

@@ -75,3 +75,10 @@ def test_the_axis_of_nothing_is_still_an_axis() -> None:
     nothing = pd.DataFrame({"n": [], "rms": [], "nan": [], "pos_inf": [], "neg_inf": []})
     assert style.log_span([nothing]) == (-4, 0)
     assert style.log_span([nothing.reindex([0]).assign(n=1, rms=1.0, nan=0, pos_inf=0, neg_inf=0)]) == (0, 1)
+
+
+def test_a_legend_of_lines_and_markers_has_a_picture_of_every_marker() -> None:
+    looks = style.styles({i: str(i) for i in range(1, 8)})
+    assert {look.shape for look in looks.values()} == set(style.SHAPES)
+    pictures = style.line_and_marker_colour(looks).to_dict()["legend"]["symbolType"]["expr"]
+    assert pictures.count("M-1,0H1M") == 7

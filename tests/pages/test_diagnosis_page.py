@@ -63,7 +63,18 @@ def test_the_address_says_which_run_is_diagnosed_also_one_that_is_not_shown(stor
     assert not test.exception
     assert test.selectbox(key="of").value == 1
     assert "The gradient vanishes" in texts(test)
-    assert len(test.dataframe[0].value) == 4
+    assert len(test.table[0].value) == 4
+
+
+def test_the_verdicts_of_all_runs_shown_stand_in_cells_that_wrap_and_names_stay_as_they_are(
+    store: Store, page: Page
+) -> None:
+    add(store, BY_NAME["sigmoid"], STEPS)
+    add(store, replace(BY_NAME["relu"], name="a_b *c* [x](y)"), STEPS)
+    found = page("Diagnosis").table[0].value
+    assert list(found["run"]) == ["1 sigmoid", r"2 a\_b \*c\* \[x\](y)"]
+    assert found["verdict"][0].startswith("The gradient vanishes from fc6 down to fc1")
+    assert found[""][0].startswith("![](data:image/svg+xml;base64,")
 
 
 def test_a_remedy_is_launched_with_one_press(store: Store, page: Page) -> None:
@@ -71,6 +82,8 @@ def test_a_remedy_is_launched_with_one_press(store: Store, page: Page) -> None:
     test = page("Diagnosis")
     button = test.button(key="launch_vanishing_gradient_0")
     assert button.label == "ReLU with He initialisation"
+    assert test.button(key="launch_vanishing_gradient_3").label == "Adam"
+    assert "Its steps do not depend on the size of the gradient." in [caption.value for caption in test.caption]
     button.click().run()
     assert not test.exception
     started = read.runs(store)[0]

@@ -50,6 +50,8 @@ class Remedy:
     """What to do, in a few words."""
     settings: Mapping[str, str]
     """Settings to change as `--set` takes them; empty where only code or data can be changed."""
+    why: str = ""
+    """Why it helps, one sentence, where the title does not say it."""
 
     @property
     def arguments(self) -> str:

@@ -10,17 +10,20 @@ from gradscope.errors import ConfigError
 from gradscope.overrides import with_overrides
 
 Settings = Mapping[str, str]
-Choice = tuple[str, Settings]
+
+
+def _remedy(title: str, settings: Settings, why: str = "") -> Remedy:
+    return Remedy(title=title, settings=settings, why=why)
 
 
 def _rate(config: RunConfig, factor: float) -> Settings:
     return {"optimizer.lr": f"{config.optimizer.lr * factor:.3g}"}
 
 
-def _rates(*factors: float) -> Callable[[RunConfig], list[Choice]]:
-    def choices(config: RunConfig) -> list[Choice]:
+def _rates(*factors: float) -> Callable[[RunConfig], list[Remedy]]:
+    def choices(config: RunConfig) -> list[Remedy]:
         return [
-            (
+            _remedy(
                 f"{'raise' if f > 1 else 'lower'} the learning rate to {_rate(config, f)['optimizer.lr']}",
                 _rate(config, f),
             )
@@ -30,14 +33,14 @@ def _rates(*factors: float) -> Callable[[RunConfig], list[Choice]]:
     return choices
 
 
-def _fixed(*choices: Choice) -> Callable[[RunConfig], list[Choice]]:
+def _fixed(*choices: Remedy) -> Callable[[RunConfig], list[Remedy]]:
     return lambda config: list(choices)
 
 
 _SCHEME = {"relu": "he", "leaky_relu": "he", "gelu": "he", "silu": "he", "elu": "he"}
 
 
-def _usual_start(config: RunConfig) -> list[Choice]:
+def _usual_start(config: RunConfig) -> list[Remedy]:
     """The initialisation that keeps the size of signals with this activation."""
     scheme = _SCHEME.get(getattr(config.model, "activation", "relu"), "xavier")
     settings = {
@@ -45,10 +48,10 @@ def _usual_start(config: RunConfig) -> list[Choice]:
         "methods.initialisation.gain": "1",
         "methods.initialisation.bias_std": "0",
     }
-    return [(f"initialise by {scheme}, gain 1", settings)]
+    return [_remedy(f"initialise by {scheme}, gain 1", settings)]
 
 
-_RELU: Choice = (
+_RELU = _remedy(
     "ReLU with He initialisation",
     {
         "model.activation": "relu",
@@ -57,33 +60,39 @@ _RELU: Choice = (
         "methods.initialisation.bias_std": "0",
     },
 )
-_NORM: Choice = ("batch normalisation", {"methods.batch_norm": "on"})
-_SHORTCUTS: Choice = ("shortcuts around every layer", {"model.residual": "true"})
-_PSEUDO: Choice = (
+_NORM = _remedy("batch normalisation", {"methods.batch_norm": "on"})
+_SHORTCUTS = _remedy("shortcuts around every layer", {"model.residual": "true"})
+_PSEUDO = _remedy(
     "pseudo-normalised gradients, clipped",
     {"methods.pseudo_norm.every": "2", "methods.clip_value.limit": "0.5"},
 )
-_ADAM: Choice = (
-    "Adam, whose steps do not depend on the gradient's size",
+_ADAM = _remedy(
+    "Adam",
     {"optimizer.name": "adam", "optimizer.lr": "0.001"},
+    "Its steps do not depend on the size of the gradient.",
 )
-_CLIP: Choice = ("clip the gradient's norm at 1", {"methods.clip_norm.max_norm": "1"})
-_LEAKY: Choice = ("leaky ReLU, which cannot die", {"model.activation": "leaky_relu"})
-_CHANNELS: Choice = ("normalise each channel", {"data.normalise": "channel"})
-_NO_CLIP: Choice = ("no clipping", {"methods.clip_norm": "off", "methods.clip_value": "off"})
-_NO_PSEUDO: Choice = ("no pseudo-normalisation", {"methods.pseudo_norm": "off"})
-_ROOT: Choice = (
-    "ReLU with He initialisation, which needs no pseudo-normalisation",
-    {**_RELU[1], "methods.pseudo_norm": "off"},
+_CLIP = _remedy("clip the gradient's norm at 1", {"methods.clip_norm.max_norm": "1"})
+_LEAKY = _remedy(
+    "leaky ReLU",
+    {"model.activation": "leaky_relu"},
+    "It has a slope below zero too, so no unit can die.",
 )
-_SPARSER: Choice = ("pseudo-normalise every other layer only", {"methods.pseudo_norm.every": "2"})
+_CHANNELS = _remedy("normalise each channel", {"data.normalise": "channel"})
+_NO_CLIP = _remedy("no clipping", {"methods.clip_norm": "off", "methods.clip_value": "off"})
+_NO_PSEUDO = _remedy("no pseudo-normalisation", {"methods.pseudo_norm": "off"})
+_ROOT = _remedy(
+    "ReLU in place of pseudo-normalisation",
+    {**_RELU.settings, "methods.pseudo_norm": "off"},
+    "With He initialisation its gradient needs none.",
+)
+_SPARSER = _remedy("pseudo-normalise every other layer only", {"methods.pseudo_norm.every": "2"})
 
 
-def _several(*parts: Callable[[RunConfig], list[Choice]]) -> Callable[[RunConfig], list[Choice]]:
+def _several(*parts: Callable[[RunConfig], list[Remedy]]) -> Callable[[RunConfig], list[Remedy]]:
     return lambda config: [choice for part in parts for choice in part(config)]
 
 
-REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
+REMEDIES: Mapping[str, Callable[[RunConfig], list[Remedy]]] = {
     "vanishing_gradient": _several(_fixed(_RELU, _NORM, _SHORTCUTS, _ADAM, _PSEUDO)),
     "exploding_gradient": _several(_usual_start, _fixed(_NORM, _CLIP), _rates(0.1)),
     "exploding_signal": _several(_usual_start, _fixed(_NORM), _rates(0.1)),
@@ -97,16 +106,16 @@ REMEDIES: Mapping[str, Callable[[RunConfig], list[Choice]]] = {
     "nonfinite": _several(_rates(0.1), _fixed(_CLIP), _usual_start),
     "plateau": _several(_fixed(_ADAM), _usual_start, _rates(10, 0.1), _fixed(_NORM)),
     "slow_convergence": _several(_rates(10, 100), _fixed(_ADAM)),
-    "oscillating_loss": _several(_rates(0.1, 0.01), _fixed(("a larger batch", {"train.batch_size": "128"}))),
+    "oscillating_loss": _several(_rates(0.1, 0.01), _fixed(_remedy("a larger batch", {"train.batch_size": "128"}))),
     "overfitting": _several(
         _fixed(
-            ("weight decay", {"optimizer.weight_decay": "0.001"}),
-            ("mirrored and shifted pictures", {"data.augment": "flip_crop"}),
+            _remedy("weight decay", {"optimizer.weight_decay": "0.001"}),
+            _remedy("mirrored and shifted pictures", {"data.augment": "flip_crop"}),
         )
     ),
     "input_scale": _several(_fixed(_CHANNELS)),
 }
-"""By the finding's name; each takes the run's settings and gives titles with the settings to change."""
+"""By the finding's name; each takes the run's settings and gives what may help."""
 
 
 def usual_remedies() -> Sequence[Callable[[RunConfig], Sequence[Remedy]]]:
@@ -115,9 +124,9 @@ def usual_remedies() -> Sequence[Callable[[RunConfig], Sequence[Remedy]]]:
     return [partial(_fitting, part) for part in parts]
 
 
-def _fitting(choices: Callable[[RunConfig], list[Choice]], config: RunConfig) -> list[Remedy]:
+def _fitting(choices: Callable[[RunConfig], list[Remedy]], config: RunConfig) -> list[Remedy]:
     """Those that this run can take and does not have yet."""
-    return [Remedy(title=title, settings=settings) for title, settings in choices(config) if _fits(config, settings)]
+    return [remedy for remedy in choices(config) if _fits(config, remedy.settings)]
 
 
 ADVICE: Mapping[str, Sequence[str]] = {
@@ -163,10 +172,11 @@ def remedies_for(finding: Finding, config: RunConfig | None, horizon: int) -> tu
     return (*_fitting(lambda _: stop, config), *_fitting(choices, config), *advice)
 
 
-def _stop_at(config: RunConfig, step: int, horizon: int) -> list[Choice]:
+def _stop_at(config: RunConfig, step: int, horizon: int) -> list[Remedy]:
     """To end with the epoch that ends at a step."""
     epochs = max(1, round((step + 1) / max(horizon, 1) * config.train.epochs))
-    return [(f"stop after {epochs} epochs, where the validation loss was lowest", {"train.epochs": str(epochs)})]
+    settings = {"train.epochs": str(epochs)}
+    return [_remedy(f"stop after {epochs} epochs", settings, "There the validation loss was lowest.")]
 
 
 def _fits(config: RunConfig, settings: Settings) -> bool:
