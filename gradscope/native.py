@@ -5,20 +5,23 @@ beside the first would fight it for the cores. Where that pool cannot be reached
 """
 
 import ctypes
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 ALONE = 1 << 16
 """Up to so many elements, calling the other threads costs more than it saves."""
+
+TOLD = 64
+"""Bytes: a cache line, so that what is read by all threads does not lie in one that they all write to."""
+_COUNTER = (0,) * (TOLD // 8)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +43,7 @@ def intrinsic_of(function: Callable[..., Any]) -> Any:
 
 
 class callback:  # in lower case, as it is a decorator
-    """A C function `void f(int64_t *)` that any thread may call, Python's or not; compiled when it is first asked for.
+    """A C function `void f(int64_t)` that any thread may call, Python's or not; compiled when it is first asked for.
 
     Not before, as that takes a moment even where it is read from numba's cache, and most programs never call it.
     """
@@ -49,10 +52,19 @@ class callback:  # in lower case, as it is a decorator
         self._function = function
 
     @cached_property
-    def compiled(self) -> Any:
-        """As numba has it."""
-        pointer: Any = types.CPointer
-        return cfunc(types.void(pointer(types.int64)), cache=True, error_model="numpy")(self._function)
+    def _compiled(self) -> Any:
+        """As numba has it, which frees the machine code with this."""
+        return cfunc(types.void(types.int64), cache=True, error_model="numpy")(self._function)
+
+    @cached_property
+    def address(self) -> int:
+        """Of its machine code."""
+        return cast(int, self._compiled.address)
+
+    @cached_property
+    def alone(self) -> Callable[[int], None]:
+        """To be called from Python."""
+        return ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.address)
 
 
 @intrinsic_of
@@ -76,19 +88,20 @@ def add(typing: Any, address: Any, amount: Any) -> Any:
     return types.int64(types.int64, types.int64), generate
 
 
-def run(work: callback, job: NDArray[np.int64], elements: int) -> None:
-    """Let every thread call `work` with the job's address; returns when all have.
+def run(work: callback, told: Sequence[int], elements: int) -> None:
+    """Let every thread call `work` with the address of a counter; `TOLD` bytes behind it begins what they are told.
 
     Args:
-        work: what each thread does.
-        job: what it is told; workers share its pieces by a counter that they `add` to.
+        work: what each thread does; returns when there is nothing left to do.
+        told: int64 numbers and addresses; the workers share what is to be done by the counter, which they `add` to.
         elements: the size of it all; a small job is not worth waking anybody for.
     """
+    job = array("q", (*_COUNTER, *told))
     pool, threads = _torch_pool(), torch.get_num_threads()
     if pool is None or threads == 1 or elements <= ALONE:
-        work.compiled.ctypes(job.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))
+        work.alone(job.buffer_info()[0])
     else:
-        pool(work.compiled.address, job.ctypes.data, threads, 0)
+        pool(work.address, job.buffer_info()[0], threads, 0)
 
 
 @cache

@@ -4,7 +4,6 @@ It crosses a group of layers beside the ordinary one: the gain that belongs to t
 the group's entry, below its lowest layer, where the error takes it on its way down.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +24,6 @@ def amplified(error: Tensor, gain: Tensor | None) -> Tensor:
     return error if gain is None else error.mul_(gain.reshape(-1, *[1] * (error.dim() - 1)))
 
 
-@dataclass(eq=False)
 class Crossing:
     """What crosses a path in one forward pass and its backward passes."""
 

@@ -27,7 +27,7 @@ for the dual form give it a `FeedbackPath(lowest_layer_of_the_group)`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, is_grad_enabled, nn
@@ -125,22 +125,32 @@ class _How:
             tell(gains.mean(), above.count_nonzero() / above.numel())
 
 
+class _Passage(NamedTuple):
+    """What one pass through an activation brings to its backward pass, beside its tensors."""
+
+    how: _How
+    own: Crossing | None = None
+    """At the top of a group in the dual form: that group's crossing, where the gain is left."""
+    above: Crossing | None = None
+    """At an entry: the crossing of the group above, whose gain the error takes."""
+
+
 class _PseudoNormFunction(torch.autograd.Function):
     """An activation with one of the treatments.
 
-    In the dual form the gain goes to `own`, the crossing of the group that this is the top of, or, where a compiler
-    traces this, becomes the gradient of the wire; and the gain of the group above comes from its crossing, `above`.
+    At the top of a group in the dual form that has no crossing the gain becomes the gradient of the wire.
 
     Behind a large matrix every name that is looked up costs a cache miss or two: few are, and few are handed on.
     """
 
     @staticmethod
     def forward(  # Any: torch gives its context no type
-        ctx: Any, z: Tensor, wire: Tensor | None, how: _How, own: Crossing | None, above: Crossing | None
+        ctx: Any, z: Tensor, wire: Tensor | None, passage: _Passage
     ) -> Tensor:
-        y = how.smooth.function(z)
-        ctx.save_for_backward(y if how.smooth.saves == "output" else z)
-        ctx.passage = how, own, above
+        smooth = passage.how.smooth
+        y = smooth.function(z)
+        ctx.save_for_backward(y if smooth.saves == "output" else z)
+        ctx.passage = passage
         return y
 
     @staticmethod
@@ -151,16 +161,15 @@ class _PseudoNormFunction(torch.autograd.Function):
         how, own, above = ctx.passage
         out, gains = how.treat(saved, error, above.gain if above else None)
         if gains is None:
-            return out, None, None, None, None
+            return out, None, None
         if how.listeners:
             how.tell(saved, gains)
         if how.treatment is direct:
-            return out, None, None, None, None
-        gains = gains.flatten()
+            return out, None, None
         if own is None:
-            return out, gains, None, None, None
-        own.gain = gains
-        return out, None, None, None, None
+            return out, gains.flatten(), None
+        own.gain = gains.flatten()
+        return out, None, None
 
 
 _guarded = torch.autograd.function.once_differentiable(_PseudoNormFunction.backward)
@@ -187,7 +196,7 @@ def pseudo_norm(
         f(z), [B, ...]. Only the tensor that plain autograd would keep is saved for the backward pass.
     """
     how = _How(smooth=smooth, scope=scope, treatment=direct if wire is None else local, listeners=listeners)
-    out: Tensor = _PseudoNormFunction.apply(z, wire, how, None, None)
+    out: Tensor = _PseudoNormFunction.apply(z, wire, _Passage(how))
     return out
 
 
@@ -218,10 +227,10 @@ class _Treated(nn.Module):
             out: Tensor = self.activation(z)
             return out
         if is_compiling():
-            out = _PseudoNormFunction.apply(z, self.path.take_wire() if self.path else None, self._how, None, None)
+            out = _PseudoNormFunction.apply(z, self.path.take_wire() if self.path else None, _Passage(self._how))
             return self.entry.wired(out) if self.entry else out
-        own, above = self.path and self.path.take(), self.entry and self.entry.open()
-        out = _PseudoNormFunction.apply(z, None, self._how, own, above)
+        own, above = self.path.take() if self.path else None, self.entry.open() if self.entry else None
+        out = _PseudoNormFunction.apply(z, None, _Passage(self._how, own, above))
         return out
 
 

@@ -77,9 +77,8 @@ def measure(tensors: Sequence[Tensor]) -> Counted:
     chunks[:, 0] += np.array([t.data_ptr() for t in tensors], np.int64)[chunks[:, 3]]
     sums = np.zeros((len(chunks), 3))
     counts = np.zeros((len(tensors), kernel.N_COUNTS), np.int64)
-    drawn = np.zeros(1, np.int64)
-    job = np.array([drawn.ctypes.data, len(chunks), chunks.ctypes.data, sums.ctypes.data, counts.ctypes.data], np.int64)
-    run(kernel.work, job, plan.elements)
+    told = (len(chunks), chunks.ctypes.data, sums.ctypes.data, counts.ctypes.data)
+    run(kernel.work, told, plan.elements)
     return Counted(plan, sizes, sums, counts)
 
 

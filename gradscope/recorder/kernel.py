@@ -20,7 +20,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, njit, types  # type: ignore[attr-defined]
 
 from gradscope.histogram import BINS, LOWEST
-from gradscope.native import add, at, callback, compiled, intrinsic_of, summing
+from gradscope.native import TOLD, add, at, callback, compiled, intrinsic_of, summing
 from gradscope.recorder.statistics import COUNTS, ZEROS
 
 N_COUNTS = COUNTS - ZEROS + BINS
@@ -225,33 +225,33 @@ def _new_desk() -> Any:
 
 
 @callback
-def work(job: Any) -> None:
+def work(job: int) -> None:
     """What each thread does: draw chunks until there are none.
 
-    `job` holds the address of the counter of chunks drawn, the number of chunks C, and the addresses of chunks (C, 4),
-    sums (C, 3) and counts (T, N_COUNTS), see `gradscope.recorder.cpu`.
+    They are told the number of chunks C and the addresses of chunks (C, 4), sums (C, 3) and counts (T, N_COUNTS), see
+    `gradscope.recorder.cpu`; `job` counts the chunks drawn.
     """
-    head = carray(job, 5)
-    n_chunks = head[1]
-    chunks = carray(at(head[2], types.int64), n_chunks * 4)
-    sums = carray(at(head[3], types.float64), n_chunks * 3)
+    told = carray(at(job + TOLD, types.int64), 4)
+    n_chunks = told[0]
+    chunks = carray(at(told[1], types.int64), n_chunks * 4)
+    sums = carray(at(told[2], types.float64), n_chunks * 3)
     desk = _new_desk()
     counts = np.zeros(N_COUNTS, np.int64)
     row = -1
-    chunk = add(head[0], 1)
+    chunk = add(job, 1)
     while chunk < n_chunks:
         address, n, is_double, its_row = chunks[4 * chunk : 4 * chunk + 4]
         if its_row != row and row >= 0:
-            _hand_in(head[4] + 8 * row * counts.size, counts, desk)
+            _hand_in(told[3] + 8 * row * counts.size, counts, desk)
         row = its_row
         mine = sums[3 * chunk : 3 * chunk + 3]
         if is_double:
             _with_care(carray(at(address, types.float64), n), mine, counts, True)
         else:
             _chunk32(address, n, mine, counts, desk)
-        chunk = add(head[0], 1)
+        chunk = add(job, 1)
     if row >= 0:
-        _hand_in(head[4] + 8 * row * counts.size, counts, desk)
+        _hand_in(told[3] + 8 * row * counts.size, counts, desk)
 
 
 @compiled
