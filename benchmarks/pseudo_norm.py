@@ -28,6 +28,7 @@ BATCH = 50
 NETWORKS: dict[str, tuple[Settings, tuple[int, int, int]]] = {
     "paper's model 1": (PaperCnn(variant=1), (3, 32, 32)),
     "paper's model 2": (PaperCnn(variant=2), (3, 32, 32)),
+    "paper's model 3": (PaperCnn(variant=3), (3, 32, 32)),
     "12 dense layers of 610": (Mlp(depth=12, width=610), (1, 28, 28)),
     "30 dense layers of 64": (Mlp(depth=30, width=64), (1, 8, 8)),
 }
@@ -62,7 +63,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"torch {torch.__version__}, {name}, batch {BATCH}; goal x1.03 in time, x1.00 in memory")
     for network, (settings, shape) in NETWORKS.items():
-        for form, method in FORMS.items():
+        for form, method in FORMS.items() if options.only in network else ():
             compared(network, form, settings, method, shape, device, options)
 
 
@@ -87,7 +88,9 @@ def compared(
     device: torch.device,
     options: argparse.Namespace,
 ) -> None:
-    plain, treated = (_trained(settings, methods, shape, device) for methods in ([], [method] if method else []))
+    plain, treated = (
+        _trained(settings, methods, shape, device, compiled=options.compile) for methods in ([], [method] if method else [])
+    )
     clock = _clock(device, options.cpu_time)
     ratios, steps = [], []
     for pair in range(options.pairs + options.warm_up):
@@ -113,7 +116,9 @@ def median_interval(values: list[float]) -> tuple[float, float]:
     return ordered[max(low, 0)], ordered[min(high, len(values)) - 1]
 
 
-def _trained(settings: Settings, methods: list, shape: tuple[int, int, int], device: torch.device) -> Trained:
+def _trained(
+    settings: Settings, methods: list, shape: tuple[int, int, int], device: torch.device, *, compiled: bool
+) -> Trained:
     model = build_model(settings, shape, 10, seed=0)
     for method in build_methods(methods):
         model = method.adapt(model, torch.Generator().manual_seed(0))
@@ -121,7 +126,10 @@ def _trained(settings: Settings, methods: list, shape: tuple[int, int, int], dev
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, *shape, generator=generator).to(device)
     labels = torch.randint(0, 10, (BATCH,), generator=generator).to(device)
-    return Trained(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.001), images=images, labels=labels)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+    return Trained(
+        model=torch.compile(model) if compiled else model, optimizer=optimizer, images=images, labels=labels
+    )
 
 
 def _clock(device: torch.device, cpu_time: bool) -> Callable[[], float]:
@@ -204,6 +212,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--warm-up", type=int, default=4)
     parser.add_argument("--block", type=int, default=1, help="steps of a pair's half")
+    parser.add_argument("--compile", action="store_true", help="both networks through torch.compile")
+    parser.add_argument("--only", default="", help="networks with this in their name")
     parser.add_argument(
         "--cpu-time", action="store_true", help="one thread, processor time instead of wall-clock: for a busy machine"
     )

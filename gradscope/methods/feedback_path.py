@@ -30,9 +30,14 @@ class Crossing:
     gain: Tensor | None = None
     """[B] or [1]; left by the backward pass of the activation at the top. Where none was the error goes on as it is."""
 
+    def take(self) -> Tensor | None:
+        """The gain, for the entry; another backward pass leaves another."""
+        gain, self.gain = self.gain, None
+        return gain
+
     def amplify(self, error: Tensor) -> Tensor:
         """The error [B, ...] at the entry, in place: the layer behind the entry made it for nobody else."""
-        return amplified(error, self.gain)
+        return amplified(error, self.take())
 
 
 class _EntryFunction(torch.autograd.Function):
@@ -82,7 +87,7 @@ class FeedbackPath:
         return crossing
 
     def take(self) -> Crossing:
-        """The crossing of the forward pass in progress, for the top; given away, as it would keep the gain."""
+        """The crossing of the forward pass in progress, for the top, which the next pass must not find."""
         crossing, self._crossing = self._crossing, None
         if crossing is None:
             raise ConfigError(_TOP_FIRST)

@@ -144,9 +144,7 @@ class _PseudoNormFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # Any: torch gives its context no type
-        ctx: Any, z: Tensor, wire: Tensor | None, passage: _Passage
-    ) -> Tensor:
+    def forward(ctx: Any, z: Tensor, wire: Tensor | None, passage: _Passage) -> Tensor:  # Any: torch has no type for it
         smooth = passage.how.smooth
         y = smooth.function(z)
         ctx.save_for_backward(y if smooth.saves == "output" else z)
@@ -159,7 +157,7 @@ class _PseudoNormFunction(torch.autograd.Function):
             return _guarded(ctx, error)
         (saved,) = ctx.saved_tensors
         how, own, above = ctx.passage
-        out, gains = how.treat(saved, error, above.gain if above else None)
+        out, gains = how.treat(saved, error, above.take() if above else None)
         if gains is None:
             return out, None, None
         if how.listeners:

@@ -34,7 +34,8 @@ MANY_EPOCHS = 5000
 def start(page: Page, preset: str, **settings: object) -> None:
     """On the Launch page: choose, change, press Start."""
     page.get_by_role("button", name=preset, exact=True).click()
-    expect(page.get_by_label("Name", exact=True)).to_have_value(preset)
+    # until the page is settled the field of the preset before may stand below the new one
+    expect(page.get_by_label("Name", exact=True).first).to_have_value(preset)
     settled(page)
     page.get_by_role("combobox", name="data", exact=True).click()
     page.get_by_role("option", name="digits", exact=True).click()

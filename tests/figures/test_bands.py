@@ -64,3 +64,9 @@ def test_a_band_under_noise_and_an_interval_beside_a_paper_stay_within_0_and_1()
     spec = reproduction(REPRODUCED, SEEDS, "A paper").to_dict()
     interval = spec["datasets"][spec["layer"][0]["data"]["name"]][0]
     assert (interval["low"], interval["high"], interval["accuracy"]) == (pytest.approx(0.97), 1.0, 0.99)
+
+
+def test_a_share_of_the_clean_accuracy_may_pass_1() -> None:
+    spec = robustness_curves(ROBUST, RUNS, "gaussian_noise", family="noise", measure="relative").to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert {(row["lower"], row["upper"]) for row in rows} == {(0.98, 1.03)}

@@ -145,7 +145,7 @@ def test_seeds_are_pooled_into_one_curve_when_wanted(store: Store, page, two) ->
 def test_relative_is_the_share_of_the_clean_accuracy(store: Store, page, two) -> None:
     spec = json.loads(page(TITLE, measure_as="relative").get("vega_lite_chart")[0].proto.spec)
     fields = [layer["encoding"]["y"]["field"] for layer in spec["layer"]]
-    assert fields == ["relative_low", "relative", "relative"]
+    assert fields == ["lower", "relative", "relative"]
 
 
 def test_corruptions_are_small_multiples_with_one_interval_for_all(store: Store, page, two) -> None:
