@@ -88,9 +88,8 @@ def compared(
     device: torch.device,
     options: argparse.Namespace,
 ) -> None:
-    plain, treated = (
-        _trained(settings, methods, shape, device, compiled=options.compile) for methods in ([], [method] if method else [])
-    )
+    both: list[list[PseudoNorm]] = [[], [method] if method else []]
+    plain, treated = (_trained(settings, methods, shape, device, compiled=options.compile) for methods in both)
     clock = _clock(device, options.cpu_time)
     ratios, steps = [], []
     for pair in range(options.pairs + options.warm_up):
@@ -126,10 +125,9 @@ def _trained(
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, *shape, generator=generator).to(device)
     labels = torch.randint(0, 10, (BATCH,), generator=generator).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
-    return Trained(
-        model=torch.compile(model) if compiled else model, optimizer=optimizer, images=images, labels=labels
-    )
+    if compiled:
+        model.compile()
+    return Trained(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.001), images=images, labels=labels)
 
 
 def _clock(device: torch.device, cpu_time: bool) -> Callable[[], float]:
