@@ -21,3 +21,6 @@ mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.gpu' tests)
 "$python" -m pytest -m gpu "${tests[@]}"
 "$python" benchmarks/gpu_recorder.py --write "${1:-docs/benchmarks/gpu.md}"
 "$python" benchmarks/gpu_training.py | tee -a "${1:-docs/benchmarks/gpu.md}"
+printf '\n## What pseudo-normalisation costs\n\n```\n' >> "${1:-docs/benchmarks/gpu.md}"
+"$python" benchmarks/pseudo_norm.py --pairs 100 | tee -a "${1:-docs/benchmarks/gpu.md}"
+printf '```\n' >> "${1:-docs/benchmarks/gpu.md}"

@@ -22,9 +22,10 @@ SETTINGS = {
 }
 
 
-def trained(path, *, graph):
+def trained(path, *, graph, form):
     store = open_store(path, create=True)
-    config = with_overrides(RunConfig(), SETTINGS | {"train.cuda_graph": graph})
+    changes = {"train.cuda_graph": graph, "methods.pseudo_norm.form": form}
+    config = with_overrides(RunConfig(), SETTINGS | changes)
     run = write.create_run(
         store, name="run", source="train", config=config.model_dump(mode="json"), status=Status.RUNNING
     )
@@ -33,9 +34,10 @@ def trained(path, *, graph):
     return gradscope.open(path).run(run)
 
 
-def test_a_graph_changes_neither_the_losses_nor_what_is_recorded(tmp_path):
-    plain = trained(tmp_path / "plain.db", graph=False)
-    graphed = trained(tmp_path / "graphed.db", graph=True)
+@pytest.mark.parametrize("form", ["direct", "dual"])
+def test_a_graph_changes_neither_the_losses_nor_what_is_recorded(tmp_path, form):
+    plain = trained(tmp_path / "plain.db", graph=False, form=form)
+    graphed = trained(tmp_path / "graphed.db", graph=True, form=form)
     for table, columns in (("metrics", ["step", "name", "value"]), ("layer_stats", ["step", "layer", "kind", "rms"])):
         one, other = (getattr(run, table)()[columns] for run in (plain, graphed))
         assert one.iloc[:, :-1].equals(other.iloc[:, :-1])

@@ -111,6 +111,22 @@ def test_a_second_backward_pass_through_the_same_graph_gives_the_same(
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
+@pytest.mark.gpu
+@NETWORKS
+@pytest.mark.parametrize("form", ["direct", "dual"])
+def test_on_a_gpu_the_gradients_are_those_of_the_cpu(
+    settings: Settings, shape: tuple[int, int, int], form: str
+) -> None:
+    method = PseudoNorm.model_validate({"form": form})
+    _, expected = trained(settings, shape, method)
+    model = build_methods([method])[0].adapt(build_model(settings, shape, 4, seed=1).double(), torch.Generator())
+    images = torch.randn(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 3, 1, 2], device="cuda")
+    functional.cross_entropy(model.cuda()(images.cuda()), labels).backward()
+    for one, other in zip([p.grad for p in model.parameters() if p.grad is not None], expected, strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-9, atol=1e-12)
+
+
 def test_there_is_no_second_derivative() -> None:
     model, _ = trained(Mlp(depth=5, width=4), (1, 2, 2), PseudoNorm(form="dual"))
     first = torch.autograd.grad(
