@@ -4,7 +4,7 @@ It crosses a group of layers beside the ordinary one: the gain that belongs to t
 the group's entry, below its lowest layer, where the error takes it on its way down.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from gradscope.errors import ConfigError
 from gradscope.methods.gain_node import gain_node
 from gradscope.methods.slopes import Scope
+
+T = TypeVar("T")
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -89,9 +91,7 @@ class FeedbackPath:
     def take(self) -> Crossing:
         """The crossing of the forward pass in progress, for the top, which the next pass must not find."""
         crossing, self._crossing = self._crossing, None
-        if crossing is None:
-            raise ConfigError(_TOP_FIRST)
-        return crossing
+        return _entered(crossing)
 
     def wired(self, x: Tensor) -> Tensor:
         """Where a compiler traces: the tensor itself [B, ...] behind an entry that lays a wire."""
@@ -101,12 +101,14 @@ class FeedbackPath:
     def take_wire(self) -> Tensor:
         """The wire of the forward pass in progress, for the top; given away, as it would keep that pass's memory."""
         wire, self._wire = self._wire, None
-        if wire is None:
-            raise ConfigError(_TOP_FIRST)
-        return wire
+        return _entered(wire)
 
 
-_TOP_FIRST = (
-    "pseudo_norm in its dual form met the top of a group before its lowest layer; "
-    "choose methods.pseudo_norm.form=direct for this model"
-)
+def _entered(found: T | None) -> T:
+    """What the entry left for the top; ConfigError where the top comes first."""
+    if found is None:
+        raise ConfigError(
+            "pseudo_norm in its dual form met the top of a group before its lowest layer; "
+            "choose methods.pseudo_norm.form=direct for this model"
+        )
+    return found

@@ -208,6 +208,7 @@ class _Treated(nn.Module):
         treatment: Treatment,
         path: FeedbackPath | None,
         entry: FeedbackPath | None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         super().__init__()
         if type(activation) not in SMOOTH:
@@ -215,9 +216,8 @@ class _Treated(nn.Module):
         self.activation = activation
         self.path = path
         self.entry = entry
-        self.gain_listeners: list[Listener] = []
         smooth = SMOOTH[type(activation)]
-        self._how = _How(smooth=smooth, scope=scope, treatment=treatment, listeners=self.gain_listeners)
+        self._how = _How(smooth=smooth, scope=scope, treatment=treatment, listeners=listeners)
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, ...] to [B, ...]."""
@@ -254,7 +254,9 @@ class PseudoNormalised(_Treated):
         path: FeedbackPath | None = None,
         entry: FeedbackPath | None = None,
     ) -> None:
-        super().__init__(activation, scope, local if path else direct, path, entry)
+        listeners: list[Listener] = []
+        super().__init__(activation, scope, local if path else direct, path, entry, listeners)
+        self.gain_listeners = listeners
 
     def extra_repr(self) -> str:
         """The form and what one RMS runs over, in the printed model."""
