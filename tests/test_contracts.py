@@ -107,3 +107,27 @@ def f():
     )
 """.replace("'", '"' * 3)
     assert list(bodies(code)) == [("f", 4)]
+
+
+def asserts_of_a_page(code: str) -> list[int]:
+    """Lines of the asserts that ask a page, which may not be drawn yet; `becomes`, `until` and `expect` wait."""
+    asserts = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert)]
+    return [
+        found.lineno
+        for found in asserts
+        if any(isinstance(node, ast.Name) and node.id in ("page", "other") for node in ast.walk(found.test))
+    ]
+
+
+def test_no_browser_test_asks_a_page_only_once():
+    files = (ROOT / "tests" / "browser").glob("test_*.py")
+    assert {path.name: lines for path in files if (lines := asserts_of_a_page(path.read_text()))} == {}
+
+
+def test_what_counts_as_asking_a_page_only_once():
+    code = """
+assert rows(page)[0] == {}
+assert becoming == {}, f"at {page.url}"
+becomes(lambda: rows(page)[0], {})
+"""
+    assert asserts_of_a_page(code) == [2]

@@ -62,6 +62,17 @@ def until(condition: Callable[[], Found], what: str, patience: float = PATIENCE_
     raise AssertionError(f"waited {patience:.0f} s in vain: {what}")
 
 
+def becomes(read: Callable[[], object], expected: object, what: str = "") -> None:
+    """Ask again and again until the answer is the expected one; else fail with the last answer.
+
+    A page is drawn piece by piece, its tables after the server is done: what is asked once may be asked too early.
+    """
+    answers: list[object] = []
+    with contextlib.suppress(AssertionError):
+        until(lambda: answers.append(read()) or answers[-1] == expected, what)
+    assert answers[-1] == expected, what
+
+
 class Dashboard:
     """`gradscope ui` on a store, in a session of its own as from a terminal; what works for the store ends with it."""
 
@@ -174,6 +185,11 @@ def rows(page: Page, table: int = 0) -> list[dict[str, str]]:
     cells = "all => all.map(row => [...row.children].map(cell => cell.textContent))"
     lines = tables(page).nth(table).locator("tr").evaluate_all(cells)
     return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]]
+
+
+def column(page: Page, name: str) -> list[str]:
+    """What the first table shows in a column, "" where it has none of that name."""
+    return [line.get(name, "") for line in rows(page)]
 
 
 def row(page: Page, run: str) -> dict[str, str]:

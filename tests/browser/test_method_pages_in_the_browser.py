@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from driven import Dashboard, NewPage, alright, at, choose, rows, settled, until
+from driven import Dashboard, NewPage, alright, at, becomes, choose, column, rows, settled, until
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Results, Status
@@ -17,6 +17,12 @@ pytestmark = pytest.mark.browser
 
 def badge(page: Page, text: str) -> None:
     expect(page.get_by_test_id("stMain").get_by_text(text)).to_be_visible()
+
+
+def view(page: Page) -> dict[str, object]:
+    """What somebody sees of the net."""
+    chosen_now = page.get_by_test_id("stMain").get_by_role("radio", checked=True).all_inner_texts()
+    return {"choices": chosen_now, "drawn": page.get_by_test_id("stVegaLiteChart").first.locator("svg").text_content()}
 
 
 def test_sliders_and_the_map_change_the_verdict_and_the_address(
@@ -59,14 +65,13 @@ def test_a_net_in_the_address_is_the_net_on_the_page_with_form_and_scope(gallery
     scale.press("ArrowLeft")
     settled(page)
     expect(page).to_have_url(re.compile(r"\bbias_scale=0\.95\b"))
-    before = page.get_by_test_id("stVegaLiteChart").first.locator("svg").text_content()
+    before = view(page) | {"choices": ["signal", "sigmoid", "dual", "batch"]}
+    becomes(lambda: view(page), before)
     page.reload()
     at(page, "Pseudo-normalisation")
     expect(page.get_by_role("slider", name="Bias scale")).to_have_value("0.95")
-    chosen_now = page.get_by_test_id("stMain").get_by_role("radio", checked=True).all_inner_texts()
-    assert chosen_now == ["signal", "sigmoid", "dual", "batch"]
     expect(page.get_by_text("Signal of every layer")).to_be_visible()
-    assert page.get_by_test_id("stVegaLiteChart").first.locator("svg").text_content() == before
+    becomes(lambda: view(page), before)
     alright(page)
 
 
@@ -85,11 +90,14 @@ def test_an_empty_store_has_published_figures_and_the_next_step(
     page.goto(f"{empty.url}/papers")
     at(page, "Papers")
     expect(page.get_by_text("No run of this reproduction yet: press Start, or run")).to_be_visible()
-    until(lambda: {r["ours"] for r in rows(page)} == {"—"}, "nothing is ours yet")
+    becomes(lambda: set(column(page, "ours")), {"—"}, "nothing is ours yet")
     page.get_by_text("Sweep", exact=True).click()
-    until(lambda: "Dual form, one RMS a batch" in {r["experiment"] for r in rows(page)}, "the sweep is listed")
+    until(lambda: "Dual form, one RMS a batch" in column(page, "experiment"), "the sweep is listed")
     choose(page, "Experiment", "Model 3, CIFAR-100, dual form, augmented")
-    until(lambda: {r["setting"]: r["ours"] for r in rows(page, 1)}.get("epochs at 1e-4 at the end"), "its differences")
+    until(
+        lambda: {r.get("setting"): r.get("ours") for r in rows(page, 1)}.get("epochs at 1e-4 at the end"),
+        "its differences",
+    )
     page.get_by_role("radio", name="tiny", exact=True).press("Space")
     settled(page)
     other = new_page(color_scheme="dark")
@@ -97,7 +105,7 @@ def test_an_empty_store_has_published_figures_and_the_next_step(
     at(other, "Papers")
     expect(other.get_by_role("combobox", name="Experiment")).to_have_value("Model 3, CIFAR-100, dual form, augmented")
     expect(other.get_by_role("radio", name="tiny", exact=True)).to_be_checked()
-    until(lambda: "Dual form, one RMS a batch" in {r["experiment"] for r in rows(other)}, "the sweep is in the address")
+    until(lambda: "Dual form, one RMS a batch" in column(other, "experiment"), "the sweep is in the address")
     alright(other)
 
 
@@ -130,7 +138,7 @@ def test_a_papers_missing_run_is_trained_from_its_page(dashboard: Dashboard, sto
     expect(page.get_by_text("13 runs: 13 done, 0 under way, 0 to train")).to_be_visible()
     last = read.runs(store)[0]
     assert (last.status, last.tags) == (Status.COMPLETED, ("reproduce-pn", "tiny", "rdrd-recording-tanh"))
-    until(lambda: rows(page)[-1]["runs"] == "1 of 1", "the table has it")
+    becomes(lambda: column(page, "runs")[-1:], ["1 of 1"], "the table has it")
     page.get_by_role("button", name="Show its runs").click()
     settled(page)
     expect(page.get_by_test_id("stSidebar").get_by_text("tanh seed 0", exact=True)).to_be_visible()

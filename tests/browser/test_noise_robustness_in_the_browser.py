@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driven import TRAINED, Dashboard, alright, at, rows, settled, until
+from driven import TRAINED, Dashboard, alright, at, becomes, column, settled, until
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Status
@@ -51,8 +51,7 @@ def test_two_runs_are_measured_from_the_page(measured_here: Dashboard, own_store
     until(lambda: read_tasks.tasks(own_store, [4])[0].status is Status.STOPPED, "the second is cancelled")
 
     see_through(own_store, 3)
-    table = until(lambda: rows(page), "the first curve is there")
-    assert [r["run"] for r in table] == ["tanh-pn"]
+    becomes(lambda: column(page, "run"), ["tanh-pn"], "the first curve is there")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.get_by_text("Not measured yet: 4 relu.")).to_be_visible()
     assert len(read_robustness.points(own_store, [3])) == 20
@@ -62,15 +61,15 @@ def test_two_runs_are_measured_from_the_page(measured_here: Dashboard, own_store
     page.get_by_role("button", name="Measure", exact=True).click()
     page.get_by_role("button", name="Measure 2 runs").click()
     see_through(own_store, 4)
-    until(lambda: [r["run"] for r in rows(page)] == ["tanh-pn", "relu"], "both are there")
+    becomes(lambda: column(page, "run"), ["tanh-pn", "relu"], "both are there")
     page.get_by_role("heading", name="Noise robustness").click()  # closes what floats over the page
     alright(page)
 
     page.get_by_role("radio", name="relative").click()
     settled(page)
-    until(lambda: "measure_as=relative" in page.url, "the address says it")
+    expect(page).to_have_url(re.compile(r"\bmeasure_as=relative\b"))
     page.reload()
     at(page, "Noise robustness")
     expect(page.get_by_role("radio", name="relative")).to_be_checked()
-    until(lambda: [r["run"] for r in rows(page)] == ["tanh-pn", "relu"], "the same view")
+    becomes(lambda: column(page, "run"), ["tanh-pn", "relu"], "the same view")
     expect(page.get_by_test_id("stVegaLiteChart").first).to_contain_text("share of the clean accuracy")

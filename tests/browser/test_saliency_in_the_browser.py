@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driven import TRAINED, Dashboard, alright, at, go, rows, settled, until
+from driven import TRAINED, Dashboard, alright, at, column, go, settled, until
 from playwright.sync_api import Locator, Page, expect
 
 from gradscope.config.attributions import IntegratedGradients
@@ -108,7 +108,7 @@ def test_what_runs_look_at_is_computed_and_told(own: Dashboard, page: Page) -> N
     page.goto(f"{own.url}/what_it_looks_at?runs=4&looks_n={N}")
     at(page, "What it looks at")
     page.get_by_role("button", name=re.compile("Compute")).click()
-    until(lambda: "insertion" in {row.get("score") for row in rows(page)}, "maps are computed and checked")
+    until(lambda: "insertion" in column(page, "score"), "maps are computed and checked")
     expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_have_count(2)
     go(page, "Saliency")
     expect(page.get_by_text("Which pixels does the answer come from?")).to_be_visible()

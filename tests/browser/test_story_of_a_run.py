@@ -9,6 +9,7 @@ from driven import (
     Dashboard,
     alright,
     at,
+    becomes,
     curve,
     fill,
     go,
@@ -128,5 +129,5 @@ def test_a_run_outlives_the_dashboard_that_started_it(dashboard: Dashboard, stor
     dashboard.open()
     page.goto(dashboard.url)
     status_on_page(page, "1 relu", Status.RUNNING)
-    assert shown(page) == ["relu"]
+    becomes(lambda: shown(page), ["relu"])
     alright(page)

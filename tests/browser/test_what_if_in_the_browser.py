@@ -4,7 +4,7 @@ import re
 
 import psutil
 import pytest
-from driven import Dashboard, alright, at, choose, settled, until
+from driven import Dashboard, alright, at, becomes, choose, settled, until
 from playwright.sync_api import Page, expect
 
 from gradscope.jobs import submit
@@ -35,7 +35,7 @@ def test_a_switch_is_answered_restored_by_the_address_and_drawn_in_the_dark(gall
     page.get_by_role("radio", name="fresh weights").click()
     choose(page, "Start", "he")
     expect(page.get_by_text("sigmoid → relu")).to_be_visible()
-    assert legend(page) == ["recorded", "predicted"]
+    becomes(lambda: legend(page), ["recorded", "predicted"])
     expect(page).to_have_url(re.compile(r"activation=relu.*scheme=he"))
     other = new_page()
     other.goto(page.url)
