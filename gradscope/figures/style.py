@@ -34,8 +34,8 @@ _OUTLINES = {
 }
 """The markers as SVG paths on a line from -1 to 1."""
 
-_LEGEND_ROW = 22
-"""Pixels, which count as height of a figure."""
+_LEGEND_ROW, _LEGEND_COLUMN, _STROKE, _LABEL_OFFSET, _COLUMN_PADDING = 22, 150, 2.5, 6, 14
+"""Pixels: a row's height, which counts as height of a figure; a column's least width; its line's; the room between."""
 
 NEUTRAL = "#808495"
 ALARM = "#e03131"
@@ -82,7 +82,7 @@ def labelled(frame: pd.DataFrame, runs: Mapping[int, RunStyle]) -> pd.DataFrame:
 
 def run_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     """Colour by run."""
-    return alt.Color("label:N", scale=_colours(runs), legend=_run_legend())
+    return alt.Color("label:N", scale=_colours(runs), legend=_line_legend(runs))
 
 
 def _colours(runs: Mapping[int, RunStyle]) -> alt.Scale:
@@ -91,21 +91,20 @@ def _colours(runs: Mapping[int, RunStyle]) -> alt.Scale:
 
 def marked_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     """Colour by run in a figure whose markers, and not dashes, tell two runs of one colour apart: see `run_shape`."""
-    legend = alt.Legend(title=None, orient="top", labelLimit=100, symbolSize=80, symbolOpacity=1)
-    return alt.Color("label:N", scale=_colours(runs), legend=legend)
+    return alt.Color("label:N", scale=_colours(runs), legend=_run_legend(runs, size=80))
 
 
 def line_and_marker_colour(runs: Mapping[int, RunStyle]) -> alt.Color:
     """Colour by run in a figure of lines with markers, whose dash means something else: the legend shows both."""
     pictures = {style.label: f"M-1,0H1{_OUTLINES[style.shape]}" for style in runs.values()}
     symbol = alt.ExprRef(f"{json.dumps(pictures)}[datum.value]")  # Vega asks for each line of the legend
-    return alt.Color("label:N", scale=_colours(runs), legend=_run_legend(symbol, size=600))
+    return alt.Color("label:N", scale=_colours(runs), legend=_line_legend(runs, symbol, size=600))
 
 
 def run_dash(runs: Mapping[int, RunStyle]) -> alt.StrokeDash:
     """Dash by run."""
     scale = alt.Scale(domain=[s.label for s in runs.values()], range=[list(s.dash) for s in runs.values()])
-    return alt.StrokeDash("label:N", scale=scale, legend=_run_legend())
+    return alt.StrokeDash("label:N", scale=scale, legend=_line_legend(runs))
 
 
 def run_shape(runs: Mapping[int, RunStyle]) -> alt.Shape:
@@ -119,15 +118,24 @@ def share_a_colour(runs: Mapping[int, RunStyle]) -> bool:
     return len({style.colour for style in runs.values()}) < len(runs)
 
 
-def _run_legend(symbol: str | alt.ExprRef = "stroke", size: int = 400) -> alt.Legend:
+def _line_legend(runs: Mapping[int, RunStyle], symbol: str | alt.ExprRef = "stroke", size: int = 400) -> alt.Legend:
     """A piece of the run's line: a disc would hide the dash, which tells two runs of one colour apart."""
+    legend = _run_legend(runs, size)
+    legend.symbolType, legend.symbolStrokeWidth = symbol, _STROKE
+    return legend
+
+
+def _run_legend(runs: Mapping[int, RunStyle], size: int) -> alt.Legend:
+    """As many columns as fit the figure, and names cut where their column ends."""
+    symbol_width = math.ceil(math.sqrt(size) + _STROKE) + _LABEL_OFFSET
+    columns = f"max(2, min(5, floor(width / {_LEGEND_COLUMN})))"
+    room = f"(width + {_COLUMN_PADDING}) / min({max(1, len(runs))}, {columns}) - {_COLUMN_PADDING + symbol_width}"
     return alt.Legend(
         title=None,
         orient="top",
-        labelLimit=100,
-        symbolType=symbol,
+        columns=alt.ExprRef(columns),
+        labelLimit=alt.ExprRef(room),
         symbolSize=size,
-        symbolStrokeWidth=2.5,
         symbolOpacity=1,
     )
 
@@ -145,7 +153,7 @@ def finished(
 ) -> Figure:
     """The figure with its title, a line below that, and its height.
 
-    Of the legend's columns five fit a page, three fit half of one.
+    The columns are those of a legend that is not of runs: of these five fit a page, three fit half of one.
     """
     subtitle, colour = (alt.Undefined, alt.Undefined) if below is None else (below, NEUTRAL)
     whole: Figure = (
@@ -154,13 +162,15 @@ def finished(
             title=alt.TitleParams(title, anchor="start", offset=4, subtitle=subtitle, subtitleColor=colour),
         )
         .configure_axis(titlePadding=8)
-        .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=14, columns=columns)
+        .configure_legend(offset=6, padding=0, rowPadding=2, columnPadding=_COLUMN_PADDING, columns=columns)
     )
     return whole
 
 
 def tall(height: int, runs: int, columns: int) -> int:
     """The height of a figure that keeps its room below a legend of so many runs in so many columns.
+
+    A legend of runs has five columns over a page, two over half of one or a third.
 
     >>> tall(300, 3, columns=3), tall(300, 10, columns=3)
     (300, 366)

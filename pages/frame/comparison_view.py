@@ -33,7 +33,7 @@ class View:
     @property
     def height(self) -> int:
         """Of a figure over half the page, in pixels."""
-        return tall(270, len(self.looks), columns=3)
+        return tall(270, len(self.looks), columns=2)
 
     @property
     def is_relative(self) -> bool:

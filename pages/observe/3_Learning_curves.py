@@ -136,10 +136,11 @@ def grid(wanted: list[str], names: list[str], runs: list[Run], looks: dict[int, 
     """Small figures, three in a row."""
     chosen = tuple(name for quantity in wanted for name in of_quantity(quantity, names))
     curves = smoothed(source.metrics(store, runs, chosen, 200), weight)
+    height = tall(200, len(looks), columns=2)
     for first in range(0, len(wanted), 3):
         for place, what in zip(st.columns(3), wanted[first : first + 3], strict=False):
             with place:
-                figure = learning_curve(curves, looks, what=what, against=x_axis, height=200)
+                figure = learning_curve(curves, looks, what=what, against=x_axis, height=height)
                 show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
 
 
@@ -163,7 +164,7 @@ def draw(runs: list[Run]) -> None:
     curves = smoothed(metrics, weight)
     for column, what in zip(st.columns(2), large, strict=True):
         with column:
-            figure = learning_curve(curves, looks, what=what, against=x_axis, height=tall(350, len(looks), columns=3))
+            figure = learning_curve(curves, looks, what=what, against=x_axis, height=tall(350, len(looks), columns=2))
             show.chart(figure, f"curve_{what}", f"{what} against {x_axis} of {len(runs)} runs")
     table(metrics, runs, looks)
     broken = [f"{plain(looks[r.id].label)} at step {count(r.nonfinite.step)}" for r in runs if r.nonfinite]

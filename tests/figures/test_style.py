@@ -1,7 +1,11 @@
 import doctest
+import re
 
+import altair as alt
 import numpy as np
 import pandas as pd
+import pytest
+import vl_convert
 
 from gradscope.figures import style
 
@@ -27,6 +31,22 @@ def test_the_legend_shows_a_piece_of_the_line_so_that_runs_of_one_colour_are_tol
     assert dash["scale"]["range"] == [[1, 0], [6, 3]]
     assert colour["legend"] == dash["legend"]
     assert dash["legend"]["symbolType"] == "stroke"
+
+
+@pytest.mark.parametrize("width", [290, 450, 910])
+@pytest.mark.parametrize("channel", [style.run_colour, style.marked_colour, style.line_and_marker_colour])
+def test_the_legend_of_runs_stays_within_the_figure_and_cuts_a_name_only_where_it_must(width: int, channel) -> None:
+    names = ["tanh-pn dual, seed 3", "kd-hinton, teacher of three", "sigmoid, ReLU instead", "resnet-20, shortcuts"]
+    points = pd.DataFrame({"x": [0, 1, 2, 3], "label": names})
+    lines = alt.Chart(points).mark_line().encode(x="x:Q", y="x:Q", color=channel(style.styles(dict(enumerate(names)))))
+    figure = style.finished(lines, "", 200).properties(width=width, autosize={"type": "fit", "contains": "padding"})
+    svg = vl_convert.vegalite_to_svg(figure.to_dict())
+    plot, legend = (
+        float(re.search(rf'role-{part}.*?class="background"[^>]*d="M[^h]*h([\d.]+)', svg, re.S)[1])
+        for part in ("frame", "legend")
+    )
+    assert 0 < legend <= plot
+    assert ("…" in svg) is (width == 290)
 
 
 def linear(colour: str) -> np.ndarray:
