@@ -118,7 +118,8 @@ class Gain:
     method: str
     """Name of its settings class, such as pseudo_norm."""
     gain: float | None
-    """Mean over the samples of what the error was multiplied by; 1 / RMS(f') of pseudo_norm. None = not finite."""
+    """Mean over the samples of what the error was multiplied by; 1 / RMS(f') of pseudo_norm. None = not finite, as
+    that of an error of exactly 0."""
     share_above_one: float | None = None
     """Share in 0..1 of the derivatives f' that exceed 1 after normalisation; None for methods without one."""
 

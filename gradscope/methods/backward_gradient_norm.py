@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from gradscope.config import BackwardGradientNorm
 from gradscope.errors import ConfigError
 from gradscope.methods.base import Method
-from gradscope.methods.gain_node import InputGain
+from gradscope.methods.gain_node import InputGain, in_units_of_largest
 from gradscope.models.activations import weight_layers
-
-SMALLEST_NORM = 1e-30
-"""Keeps an error of exactly zero at zero."""
 
 
 def normalised(error: Tensor, scope: str, norm: str) -> Tensor:
     """The error / |error|, |error| an L2 norm or a root mean square over each sample or the batch.
+
+    Of errors of any size that their type can hold, since no square of one is formed. Zero stays zero; where one element
+    is not finite, everything that shares its norm becomes NaN.
 
     Args:
         error: [B, ...].
@@ -28,12 +28,11 @@ def normalised(error: Tensor, scope: str, norm: str) -> Tensor:
         norm: l2 or rms.
     """
     dims = tuple(range(1 if scope == "sample" else 0, error.dim()))
-    wide = error.float() if error.dtype in {torch.bfloat16, torch.float16} else error
-    size: Tensor = torch.linalg.vector_norm(wide, dim=dims, keepdim=True)
+    units, _ = in_units_of_largest(error, dims)
+    size: Tensor = torch.linalg.vector_norm(units, dim=dims, keepdim=True).clamp_min_(1)  # less is only a row of zeros
     if norm == "rms":
-        size = size / (error.numel() / size.numel()) ** 0.5
-    scaled: Tensor = wide / size.clamp_min(SMALLEST_NORM)
-    return scaled.to(error.dtype)
+        size /= (units.numel() / size.numel()) ** 0.5
+    return units.div_(size).to(error.dtype)
 
 
 class BackwardGradientNormMethod(Method):

@@ -38,13 +38,46 @@ def gain_node(x: Tensor, scale: Scale) -> Tensor:
     return out
 
 
+def in_units_of_largest(error: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """An error in units of its largest absolute value: its squares neither underflow nor overflow in their sum.
+
+    In float32 the square of anything below 1e-23 is 0, and a 30-layer sigmoid network sends less than that down to its
+    first layers. To sum up in float64 instead is slower behind convolutions, and not every device has it.
+
+    Args:
+        error: [B, ...].
+        dims: what one largest value is looked for over.
+
+    Returns:
+        The error in those units, a new tensor [B, ...] whose largest absolute value is 1, or 0 where all is 0, and NaN
+        where something is infinite or NaN; the unit, over `dims` of size 1, which is 1 where all is 0. Both float32 or
+        wider.
+    """
+    wide = error.float() if error.dtype in {torch.bfloat16, torch.float16} else error
+    largest = wide.abs().amax(dims, keepdim=True)
+    unit = largest.masked_fill_(largest == 0, 1)
+    return wide / unit, unit
+
+
+def _ratio(out: Tensor, error: Tensor) -> Tensor:
+    """|out| / |error|, both L2 norms, 0-dim, float32 or wider; NaN where the error is 0 or one of them not finite."""
+    parts = [in_units_of_largest(part, tuple(range(part.dim()))) for part in (out, error)]
+    (above, unit), (below, other) = ((torch.linalg.vector_norm(units), unit.squeeze()) for units, unit in parts)
+    ratio: Tensor = above / below * (unit / other)
+    return ratio
+
+
 Listener = Callable[[Tensor, Tensor | None], None]
 """Told in each backward pass: the mean gain over the samples, and the share of derivatives above 1 where there are
-derivatives; both 0-dim, on the device of the error."""
+derivatives; both 0-dim, on the device of the error. The gain is NaN where it is measured on an error that is exactly 0:
+what a node would have made of another error is not known there."""
 
 
 class _Told:
-    """A scale that tells whoever listens by what it changed the L2 norm of the error."""
+    """A scale that tells whoever listens by what it changed the L2 norm of the error.
+
+    The true factor for errors of any size; NaN for one of exactly 0, which has none, or with elements not finite.
+    """
 
     def __init__(self, method: str, scale: Scale) -> None:
         self.gain_of = method
@@ -54,7 +87,7 @@ class _Told:
     def scale(self, error: Tensor) -> Tensor:
         out = self._scale(error)
         if self.gain_listeners:
-            gain = torch.linalg.vector_norm(out) / torch.linalg.vector_norm(error)
+            gain = _ratio(out, error)
             for tell in self.gain_listeners:
                 tell(gain, None)
         return out

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch.nn import functional
 from gradscope.config import BackwardGradientNorm, GradientAmplification, Mlp, PaperCnn, ZNorm, parse_config
 from gradscope.errors import ConfigError
 from gradscope.methods import build_methods
-from gradscope.methods.gain_node import gain_node
+from gradscope.methods.backward_gradient_norm import normalised
+from gradscope.methods.gain_node import InputGain, gain_node
 from gradscope.methods.gradient_amplification import GradientAmplificationMethod
 from gradscope.methods.z_norm import z_norm
 from gradscope.models import build_model
@@ -85,6 +87,66 @@ def test_backward_gradient_norm_makes_a_deep_sigmoid_network_flat_and_keeps_zero
     x = torch.zeros(2, 3, requires_grad=True)
     method = build_methods([BackwardGradientNorm()])[0]
     assert method.scaled(x).tolist() == [[0.0] * 3] * 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+@pytest.mark.parametrize("norm", ["l2", "rms"])
+@pytest.mark.parametrize("size", [1e-30, 1e-28, 1e-24, 1e-20, 1.0, 1e20, 1e30])
+def test_an_error_of_any_size_has_the_norm_one_in_every_type(size: float, norm: str, scope: str) -> None:
+    error = torch.randn(4, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    error[2] = 0
+    rows = list(error) if scope == "sample" else [error]
+    lengths = [sum(v**2 for v in row.flatten().tolist()) ** 0.5 or 1.0 for row in rows]
+    lengths = [length / rows[0].numel() ** 0.5 for length in lengths] if norm == "rms" else lengths
+    wanted = error / torch.tensor(lengths, dtype=torch.float64).reshape(-1, 1, 1)
+    for dtype, tolerance in ((torch.float64, 1e-6), (torch.float32, 1e-6), (torch.bfloat16, 1e-2)):
+        got = normalised((error * size).to(dtype), scope, norm)
+        assert got.dtype == dtype
+        torch.testing.assert_close(got.double(), wanted, rtol=tolerance, atol=tolerance)
+    assert got[2].eq(0).all()
+
+
+def test_an_error_that_is_not_finite_somewhere_is_nan_in_all_that_shares_its_norm() -> None:
+    error = torch.tensor([[3.0, 4.0], [torch.inf, 1.0], [torch.nan, 1.0]])
+    nan = [torch.nan] * 2
+    torch.testing.assert_close(normalised(error, "sample", "l2"), torch.tensor([[0.6, 0.8], nan, nan]), equal_nan=True)
+    assert normalised(error, "batch", "l2").isnan().all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "rms"])
+def test_a_deep_sigmoid_network_has_the_same_gradients_in_float32_as_in_float64(norm: str) -> None:
+    settings = BackwardGradientNorm.model_validate({"every": 30, "norm": norm})
+
+    def below_the_node(dtype: torch.dtype) -> Tensor:
+        model = build_model(Mlp(depth=32, width=64, activation="sigmoid"), (1, 2, 3), 4, seed=0)
+        model = build_methods([settings])[0].adapt(model, torch.Generator()).to(dtype)
+        functional.cross_entropy(model(X.to(dtype)), Y).backward()
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+        assert layers[2].weight.grad.abs().max() < 1e-22  # type: ignore[union-attr]  # what arrives at the node
+        return layers[1].weight.grad.double()  # type: ignore[union-attr]
+
+    torch.testing.assert_close(below_the_node(torch.float32), below_the_node(torch.float64), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e-25, 1.0, 1e25])
+def test_the_gain_is_told_truly_for_errors_of_any_size_and_is_nan_for_none(size: float) -> None:
+    heard: list[float] = []
+    node = InputGain(nn.Linear(2, 2), "any", lambda error: 8 * error)
+    node.gain_listeners.append(lambda gain, _: heard.append(gain.item()))
+    node.scale(torch.tensor([[3.0, -4.0]]) * size)
+    node.scale(torch.zeros(1, 2))
+    node.scale(torch.tensor([[1.0, torch.inf]]))
+    assert heard[0] == pytest.approx(8, rel=1e-4)
+    assert [math.isnan(gain) for gain in heard] == [False, True, True]
+
+
+def test_the_gain_of_a_normalised_error_is_one_over_its_norm() -> None:
+    heard: list[float] = []
+    node = InputGain(nn.Linear(2, 2), "any", lambda error: normalised(error, "batch", "l2"))
+    node.gain_listeners.append(lambda gain, _: heard.append(gain.item()))
+    for size in (1e-25, 2.0, 1e25):
+        node.scale(torch.tensor([[0.6, -0.8]]) * size)
+    assert heard == [pytest.approx(1 / size, rel=1e-5) for size in (1e-25, 2.0, 1e25)]
 
 
 def test_amplification_doubles_the_gradient_of_its_layer_and_of_all_below() -> None:
