@@ -220,6 +220,21 @@ def test_z_norm_of_equal_elements_is_zero_and_skips_what_has_no_gradient() -> No
     assert layer.weight.grad.tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 
+@pytest.mark.parametrize(("size", "wanted"), [(1e-25, 1.0), (1e-12, 1.0), (1e-30, 0.5), (1.0, 1.0), (1e25, 1.0)])
+def test_z_norm_brings_gradients_of_any_size_to_one_down_to_its_eps(size: float, wanted: float) -> None:
+    layer = nn.Linear(2, 2)
+    layer.weight.grad = torch.tensor([[3.0, 1.0], [1.0, 3.0]]) * size
+    z_norm(layer.parameters(), eps=1e-30)
+    torch.testing.assert_close(layer.weight.grad, wanted * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), rtol=1e-4, atol=0)
+
+
+def test_z_norm_leaves_small_what_lies_below_its_default_eps() -> None:
+    layer = nn.Linear(2, 2)
+    layer.weight.grad = torch.tensor([[3.0, 1.0], [1.0, 3.0]]) * 1e-12
+    z_norm(layer.parameters())
+    assert layer.weight.grad.tolist()[0] == pytest.approx([1 / 101, -1 / 101], rel=1e-4)
+
+
 def test_models_without_enough_layers_are_refused() -> None:
     with pytest.raises(ConfigError, match="no hidden layer in Linear; leave it out"):
         build_methods([GradientAmplification()])[0].adapt(nn.Linear(2, 2), torch.Generator())
