@@ -1,6 +1,7 @@
 """The places where a method may touch a run.
 
     model = build_model(...)
+    for method in methods: method.beside(the others)
     for method in methods: model = method.adapt(model, generator)
     for method in methods: method.prepare(Given(model=model, data=data, ...))
     objective = objective_of(methods)
@@ -102,6 +103,14 @@ class Method:
 
     turns: int = 1
     """Steps that are taken on each batch; `MiniBatch.turn` says which one it is. Known after `adapt`."""
+
+    @property
+    def judges_hidden(self) -> bool:
+        """Whether its objective judges outputs of hidden layers too: it sends errors into the midst of the network."""
+        return False
+
+    def beside(self, others: Sequence["Method"]) -> None:
+        """Hear which other methods the run has; comes first."""
 
     def adapt(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         """The model to train, before the optimiser sees it; may change the given one in place.

@@ -64,4 +64,7 @@ METHODS: Mapping[type[Settings], Callable[[Any], Method]] = {
 def build_methods(settings: Sequence[Settings]) -> list[Method]:
     """The methods of a run, in the order in which they are applied, whatever the order given."""
     order = list(METHODS)
-    return [METHODS[type(s)](s) for s in sorted(settings, key=lambda s: order.index(type(s)))]
+    methods = [METHODS[type(s)](s) for s in sorted(settings, key=lambda s: order.index(type(s)))]
+    for method in methods:
+        method.beside([other for other in methods if other is not method])
+    return methods

@@ -61,6 +61,11 @@ class Distilling(Method, Generic[S]):
             self._known = all_logits(self.teacher, given)
 
     @property
+    def judges_hidden(self) -> bool:
+        """Where layers are compared."""
+        return type(self).match is not Distilling.match
+
+    @property
     def asks_once(self) -> bool:
         """Whether the teacher's logits are all that is wanted of it, and it stays as it is."""
         return not self.pairs

@@ -88,6 +88,11 @@ def exit_losses(logits: Sequence[Tensor], labels: Tensor, distillation: float, t
 class ElasticMethod(Method):
     """Attaches exits, and trains all of them."""
 
+    @property
+    def judges_hidden(self) -> bool:
+        """At the early exits."""
+        return True
+
     def __init__(self, settings: Elastic) -> None:
         self.settings = settings
         self.weights: list[float] = []

@@ -21,25 +21,29 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in {torch.bfloat16, torch.float16} else dtype
 
 
+def _beside(error: Tensor, gain: Tensor) -> Tensor:
+    return gain.reshape(-1, *[1] * (error.dim() - 1)).to(error.dtype)
+
+
 def amplified(error: Tensor, gain: Tensor | None) -> Tensor:
-    """The error [B, ...] times a gain [B] or [1], in place."""
-    return error if gain is None else error.mul_(gain.reshape(-1, *[1] * (error.dim() - 1)))
+    """The error [B, ...], which somebody else may hold, times a gain [B] or [1]; itself where there is no gain."""
+    return error if gain is None else error * _beside(error, gain)
+
+
+def amplify_(error: Tensor, gain: Tensor | None) -> Tensor:
+    """The same in place, for an error that nobody else holds."""
+    return error if gain is None else error.mul_(_beside(error, gain))
 
 
 class Crossing:
     """What crosses a path in one forward pass and its backward passes."""
 
     gain: Tensor | None = None
-    """[B] or [1]; left by the backward pass of the activation at the top. Where none was the error goes on as it is."""
-
-    def take(self) -> Tensor | None:
-        """The gain, for the entry; another backward pass leaves another."""
-        gain, self.gain = self.gain, None
-        return gain
+    """[B] or [1]; left by the activation at the top. Where nothing was left the error goes on as it is."""
 
     def amplify(self, error: Tensor) -> Tensor:
-        """The error [B, ...] at the entry, in place: the layer behind the entry made it for nobody else."""
-        return amplified(error, self.take())
+        """What goes on below the entry of the error [B, ...] that arrives there."""
+        return amplified(error, self.gain)
 
 
 class _EntryFunction(torch.autograd.Function):
@@ -67,18 +71,23 @@ class FeedbackPath:
         lowest: a Linear or Conv2d, in front of which the entry is put; or None: an activation that is given the path as
             its `entry` is one, because all that it gives goes to that layer.
         scope: that of the activation at the top.
+        ahead: whether the top works out its gain in the forward pass already. An error that enters the group from its
+            side (of an early exit, of a loss on a hidden layer) and is differentiated by itself never meets the top;
+            it takes the gain too. Without, the top's backward pass works it out on the way, which costs less.
     """
 
-    def __init__(self, lowest: nn.Module | None, scope: Scope = "sample") -> None:
+    def __init__(self, lowest: nn.Module | None, scope: Scope = "sample", *, ahead: bool = True) -> None:
         self.scope = scope
+        self.ahead = ahead
         self._crossing: Crossing | None = None
         self._wire: Tensor | None = None
         if lowest is not None:
             lowest.register_forward_pre_hook(self)
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        """The hook: the layer's inputs, the first behind the entry."""
+        """The hook: the layer's inputs, the first behind the entry; in eval mode nothing, and nobody takes the gain."""
         if not layer.training:
+            self.open()
             return None
         x, *others = inputs
         return (self.wired(x) if torch.compiler.is_compiling() else gain_node(x, self.open().amplify), *others)
@@ -108,7 +117,8 @@ def _entered(found: T | None) -> T:
     """What the entry left for the top; ConfigError where the top comes first."""
     if found is None:
         raise ConfigError(
-            "pseudo_norm in its dual form met the top of a group before its lowest layer; "
-            "choose methods.pseudo_norm.form=direct for this model"
+            "pseudo_norm in its dual form came to the top of a group in a forward pass that did not come through the "
+            "group's lowest layer just before; a checkpoint around a part of the group, a module that runs twice and "
+            "several threads do that: choose methods.pseudo_norm.form=direct for this model"
         )
     return found

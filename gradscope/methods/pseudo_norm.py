@@ -18,6 +18,10 @@ Two forms, which send the same error down to whatever lies below a group of k la
   direct form; exactly so where r runs over the batch. Where that input is what one activation gives and nothing else
   uses, its backward pass takes the gain with its own derivative: then not even the error is gone over a second time.
 
+r follows from the forward pass alone. So in the dual form an error that enters a group from its side (of an early exit,
+of a distillation that compares hidden layers) takes that group's gain too, on its way out at the entry; in the direct
+form it does not, having come past no normalised activation.
+
 The paper does not say whether the mean runs over a layer's outputs for one sample or for the batch; its equations are
 for one sample, so that is the default.
 
@@ -37,11 +41,11 @@ from gradscope.config import PseudoNorm
 from gradscope.errors import ConfigError
 from gradscope.methods import slopes
 from gradscope.methods.base import Method
-from gradscope.methods.feedback_path import Crossing, FeedbackPath, amplified, wide
+from gradscope.methods.feedback_path import Crossing, FeedbackPath, amplify_, wide
 from gradscope.methods.fused import fused
 from gradscope.methods.gain_node import Listener
 from gradscope.methods.slopes import Scope
-from gradscope.methods.smooth import SMOOTH, TANH, Smooth
+from gradscope.methods.smooth import SMOOTH, TANH, Smooth, smooth_of
 from gradscope.models.activations import find_activations, layer_before
 from gradscope.models.feeding import fed_by_one
 
@@ -56,9 +60,11 @@ def rms(derivative: Tensor, scope: Scope = "sample") -> Tensor:
     Returns:
         [B, 1, ...] or [1, 1, ...], float32 or wider.
     """
-    dims = tuple(range(1 if scope == "sample" else 0, derivative.dim()))
-    norm: Tensor = torch.linalg.vector_norm(derivative, dim=dims, keepdim=True, dtype=wide(derivative.dtype))
-    return norm.div_((derivative.numel() / norm.numel()) ** 0.5).clamp_min_(slopes.SMALLEST_RMS)
+    rows = len(derivative) if scope == "sample" else 1
+    each = derivative.numel() // max(rows, 1)
+    norm = torch.linalg.vector_norm(derivative.reshape(rows, each), dim=1, dtype=wide(derivative.dtype))
+    found: Tensor = norm.div_(max(each, 1) ** 0.5).clamp_min_(slopes.SMALLEST_RMS)
+    return found.reshape(rows, *[1] * (derivative.dim() - 1))
 
 
 def gain(derivative: Tensor, scope: Scope = "sample") -> Tensor:
@@ -78,7 +84,7 @@ def direct(
     """The direct form: the error times f' / r."""
     derivative = smooth.derivative(saved)
     gains = gain(derivative, scope)
-    return amplified(derivative.mul_(error).mul_(gains), above), gains
+    return amplify_(derivative.mul_(error).mul_(gains), above), gains
 
 
 def local(
@@ -87,14 +93,14 @@ def local(
     """At the top of a group in the dual form: the error times f', because the gain takes the other path."""
     derivative = smooth.derivative(saved)
     gains = gain(derivative, scope)
-    return amplified(derivative.mul_(error), above), gains
+    return amplify_(derivative.mul_(error), above), gains
 
 
 def plain(
     saved: Tensor, error: Tensor, smooth: Smooth, scope: Scope, above: Tensor | None = None
 ) -> tuple[Tensor, None]:
     """Below a group in the dual form and at the top of none: the error times f'."""
-    return amplified(smooth.derivative(saved).mul_(error), above), None
+    return amplify_(smooth.derivative(saved).mul_(error), above), None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,11 @@ class _How:
             if treated is not None:
                 return treated
         return fused(self.treatment, saved.device.type)(saved, error, self.smooth, self.scope, above)
+
+    @torch.no_grad()
+    def gain(self, z: Tensor, y: Tensor) -> Tensor:
+        """1 / r of pre-activations z and outputs y, both [B, ...]: [B] or [1]."""
+        return gain(self.smooth.derivative(y if self.smooth.saves == "output" else z), self.scope).flatten()
 
     def tell(self, saved: Tensor, gains: Tensor) -> None:
         """Every listener the mean gain and the share of derivatives above 1 after normalisation."""
@@ -157,7 +168,7 @@ class _PseudoNormFunction(torch.autograd.Function):
             return _guarded(ctx, error)
         (saved,) = ctx.saved_tensors
         how, own, above = ctx.passage
-        out, gains = how.treat(saved, error, above.take() if above else None)
+        out, gains = how.treat(saved, error, above.gain if above else None)
         if gains is None:
             return out, None, None
         if how.listeners:
@@ -184,7 +195,7 @@ def pseudo_norm(
 
     Args:
         z: Pre-activations [B, ...].
-        smooth: The activation f; one of `SMOOTH.values()` or your own.
+        smooth: The activation f; `TANH`, that of `smooth_of(module)`, or your own.
         scope: What one RMS runs over, see `rms`.
         wire: [B], or [1] where the scope is the batch: the gain 1 / r becomes its gradient, and the error leaves
             without it.
@@ -211,17 +222,19 @@ class _Treated(nn.Module):
         listeners: Sequence[Listener] = (),
     ) -> None:
         super().__init__()
-        if type(activation) not in SMOOTH:
+        smooth = smooth_of(activation)
+        if smooth is None:
             raise ConfigError(_not_smooth(activation))
         self.activation = activation
         self.path = path
         self.entry = entry
-        smooth = SMOOTH[type(activation)]
         self._how = _How(smooth=smooth, scope=scope, treatment=treatment, listeners=listeners)
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, ...] to [B, ...]."""
         if not self.training:
+            if self.entry and not is_compiling():
+                self.entry.open()  # nobody takes the gain of the group above
             out: Tensor = self.activation(z)
             return out
         if is_compiling():
@@ -229,6 +242,8 @@ class _Treated(nn.Module):
             return self.entry.wired(out) if self.entry else out
         own, above = self.path.take() if self.path else None, self.entry.open() if self.entry else None
         out = _PseudoNormFunction.apply(z, None, _Passage(self._how, own, above))
+        if own and self.path and self.path.ahead and is_grad_enabled():
+            own.gain = self._how.gain(z, out)
         return out
 
 
@@ -239,7 +254,7 @@ class PseudoNormalised(_Treated):
     (an attribution map, an adversarial picture) asks about the function and not about how it was trained.
 
     Args:
-        activation: one of the kinds in `SMOOTH`.
+        activation: one of the kinds in `SMOOTH`, with any settings.
         scope: what one RMS runs over, see `rms`.
         path: the path that takes the gain, in the dual form; without it the error takes it here, the direct form.
         entry: the path of the group above, if all that this activation gives goes to that group's lowest layer.
@@ -300,6 +315,12 @@ class PseudoNormMethod(Method):
 
     def __init__(self, settings: PseudoNorm) -> None:
         self.settings = settings
+        self._enters_at_top_only = True
+        """Whether the whole error comes from above, and none into the midst of the network."""
+
+    def beside(self, others: Sequence[Method]) -> None:
+        """Look whether another method judges hidden layers: the dual form then knows its gains ahead."""
+        self._enters_at_top_only = not any(method.judges_hidden for method in others)
 
     def adapt(self, model: nn.Module, generator: torch.Generator) -> nn.Module:
         """Wrap the activations in place; ConfigError where one is not smooth or there are fewer than `every`."""
@@ -332,7 +353,7 @@ class PseudoNormMethod(Method):
         entries: dict[str, FeedbackPath] = {}
         if self.settings.form == "direct":
             return paths, entries
-        feeders = fed_by_one(model)
+        feeders = fed_by_one(model) if self._enters_at_top_only else {}
         names = {module: name for name, module in model.named_modules()}
         for top, below in zip(tops, lowest, strict=True):
             layer = layer_before(model, below)
@@ -342,8 +363,9 @@ class PseudoNormMethod(Method):
                     "choose methods.pseudo_norm.form=direct"
                 )
             feeder = feeders.get(names[layer])
-            takes_it = feeder is not None and type(model.get_submodule(feeder)) in SMOOTH
-            paths[top] = FeedbackPath(None if takes_it else layer, self.settings.scope)
+            takes_it = feeder is not None and smooth_of(model.get_submodule(feeder)) is not None
+            in_front_of = None if takes_it else layer
+            paths[top] = FeedbackPath(in_front_of, self.settings.scope, ahead=not self._enters_at_top_only)
             if feeder is not None and takes_it:
                 entries[feeder] = paths[top]
         return paths, entries

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache, partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,12 @@ def _gelu_derivative(z: Tensor) -> Tensor:
     return below + z * density
 
 
+def _gelu_of_tanh_derivative(z: Tensor) -> Tensor:
+    """Of z (1 + tanh u) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3)."""
+    t = torch.tanh(0.7978845608028654 * (z + 0.044715 * z**3))
+    return 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * z * z)
+
+
 def _silu_derivative(z: Tensor) -> Tensor:
     s = torch.sigmoid(z)
     return s * (1 + z * (1 - s))
@@ -49,24 +56,55 @@ def _sigmoid_derivative(y: Tensor) -> Tensor:
     return torch.addcmul(y, y, y, value=-1)
 
 
-def _elu_derivative(y: Tensor) -> Tensor:
-    return torch.where(y > 0, 1.0, y + 1)
+def _elu_derivative(y: Tensor, alpha: float) -> Tensor:
+    return torch.where(y > 0, 1.0, y + alpha)
 
 
-def _softplus_derivative(y: Tensor) -> Tensor:
-    return -torch.expm1(-y)
+def _softplus_derivative(z: Tensor, beta: float, threshold: float) -> Tensor:
+    """Beyond the threshold torch takes the line z itself."""
+    return torch.where(beta * z > threshold, 1.0, torch.sigmoid(beta * z))
 
 
 TANH = Smooth(function=torch.tanh, derivative=_tanh_derivative, kind=slopes.TANH)
 SIGMOID = Smooth(function=torch.sigmoid, derivative=_sigmoid_derivative, kind=slopes.SIGMOID)
-SMOOTH: Mapping[type[nn.Module], Smooth] = {
-    nn.Tanh: TANH,
-    nn.Sigmoid: SIGMOID,
-    nn.ELU: Smooth(function=functional.elu, derivative=_elu_derivative),
-    nn.SELU: Smooth(function=torch.selu, derivative=_selu_derivative),
-    nn.Softplus: Smooth(function=functional.softplus, derivative=_softplus_derivative),
-    nn.GELU: Smooth(function=functional.gelu, derivative=_gelu_derivative, saves="input"),
-    nn.SiLU: Smooth(function=functional.silu, derivative=_silu_derivative, saves="input"),
+_SELU = Smooth(function=torch.selu, derivative=_selu_derivative)
+_SILU = Smooth(function=functional.silu, derivative=_silu_derivative, saves="input")
+_GELU: Mapping[str, Smooth] = {
+    "none": Smooth(function=functional.gelu, derivative=_gelu_derivative, saves="input"),
+    "tanh": Smooth(
+        function=partial(functional.gelu, approximate="tanh"), derivative=_gelu_of_tanh_derivative, saves="input"
+    ),
 }
-"""The activations that can be pseudo-normalised, with their default settings. A piecewise linear one (ReLU)
-cannot: its derivative takes two values, the RMS only counts the active units, dividing by it would undo sparsity."""
+
+
+@cache  # one for all layers: a compiler takes each for something new
+def _elu(alpha: float) -> Smooth:
+    return Smooth(function=partial(functional.elu, alpha=alpha), derivative=partial(_elu_derivative, alpha=alpha))
+
+
+@cache
+def _softplus(beta: float, threshold: float) -> Smooth:
+    return Smooth(
+        function=partial(functional.softplus, beta=beta, threshold=threshold),
+        derivative=partial(_softplus_derivative, beta=beta, threshold=threshold),
+        saves="input",
+    )
+
+
+SMOOTH: Mapping[type[nn.Module], Callable[[Any], Smooth]] = {  # Any: each the module that it stands beside
+    nn.Tanh: lambda _: TANH,
+    nn.Sigmoid: lambda _: SIGMOID,
+    nn.ELU: lambda module: _elu(module.alpha),
+    nn.SELU: lambda _: _SELU,
+    nn.Softplus: lambda module: _softplus(module.beta, module.threshold),
+    nn.GELU: lambda module: _GELU[module.approximate],
+    nn.SiLU: lambda _: _SILU,
+}
+"""The kinds of activations that can be pseudo-normalised. A piecewise linear one (ReLU) cannot: its derivative takes
+two values, the RMS only counts the active units, dividing by it would undo sparsity."""
+
+
+def smooth_of(activation: nn.Module) -> Smooth | None:
+    """What the activation computes with its settings; None where it is of none of these kinds."""
+    kind = SMOOTH.get(type(activation))
+    return kind(activation) if kind else None

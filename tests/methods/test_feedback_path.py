@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradscope.config import Mlp, PaperCnn, PseudoNorm, Settings
+from gradscope.config import Elastic, KdHinton, KdNst, Mlp, PaperCnn, PseudoNorm, Settings
+from gradscope.data import MiniBatch
 from gradscope.methods import build_methods
-from gradscope.methods.pseudo_norm import PathEntry, PseudoNormalised
+from gradscope.methods.pseudo_norm import PathEntry, PseudoNormalised, PseudoNormMethod
 from gradscope.models import build_model
 from gradscope.models.activations import find_activations
 
@@ -97,6 +98,84 @@ def test_a_compiled_network_with_shortcuts_has_the_same_gradients() -> None:
     functional.cross_entropy(compiled(images), torch.tensor([0, 3, 1, 2])).backward()
     for one, other in zip([p.grad for p in model.parameters() if p.grad is not None], expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
+def with_exits(form: str, exits: str, depth: int) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A network with early exits, and the terms of its loss."""
+    settings = PseudoNorm.model_validate({"form": form, "scope": "batch"})
+    model = build_model(Mlp(depth=depth, width=6), (1, 2, 3), 4, seed=1).double()
+    generator = torch.Generator().manual_seed(0)
+    methods = build_methods([settings, Elastic(exits=exits, dropout=0)])
+    for method in methods:
+        model = method.adapt(model, generator).double()
+    images = torch.randn(4, 1, 2, 3, dtype=torch.float64, generator=generator)
+    batch = MiniBatch(images=images, labels=torch.tensor([0, 3, 1, 2]), places=torch.arange(4))
+    return model, dict(methods[1].objective(model, batch).terms)
+
+
+def test_the_error_of_an_early_exit_above_a_group_leaves_it_the_same_in_both_forms() -> None:
+    """The exits stand behind the tops of two groups, the first layer below all groups."""
+    found = []
+    for form in ("direct", "dual"):
+        model, terms = with_exits(form, "hidden.2,hidden.4", depth=8)
+        first = next(p for name, p in model.named_parameters() if name.endswith("hidden.0.layer.weight"))
+        found.append(torch.autograd.grad(sum(terms.values()), first)[0])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-11, atol=0)
+
+
+@pytest.mark.parametrize("exits", ["hidden.0,hidden.2,hidden.4", "blocks"])
+def test_the_gradients_of_the_terms_add_up_to_that_of_their_sum_in_any_order(exits: str) -> None:
+    model, terms = with_exits("dual", exits, depth=7)
+    layers = [p for name, p in model.named_parameters() if "backbone.hidden" in name]
+
+    def split() -> list[Tensor]:
+        parts = [torch.autograd.grad(term, layers, retain_graph=True, allow_unused=True) for term in terms.values()]
+        return [sum(g for g in grads if g is not None) for grads in zip(*parts, strict=True)]
+
+    before = split()
+    whole = torch.autograd.grad(sum(terms.values()), layers, retain_graph=True)
+    for part, again, all_ in zip(before, split(), whole, strict=True):
+        torch.testing.assert_close(part, all_, rtol=1e-11, atol=1e-15)
+        torch.testing.assert_close(again, all_, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("other", "entries"), [(Elastic(), 0), (KdNst(teacher_model="mlp"), 0), (KdHinton(teacher_model="mlp"), 2)]
+)
+def test_an_activation_is_no_entry_where_another_method_judges_hidden_layers(other: Settings, entries: int) -> None:
+    method = next(m for m in build_methods([other, PseudoNorm(form="dual")]) if isinstance(m, PseudoNormMethod))
+    model = method.adapt(build_model(Mlp(depth=7, width=6), (1, 2, 3), 4), torch.Generator())
+    assert kinds(model).count("top and entry") == entries
+
+
+def test_below_a_part_in_eval_mode_nothing_is_amplified_and_above_it_all() -> None:
+    """As when somebody freezes the lower blocks of a network."""
+    found = {}
+    for frozen in (0, 2, 3):
+        model, _ = trained(Mlp(depth=7, width=6), (1, 2, 3), PseudoNorm(form="dual"))
+        model.zero_grad()
+        for name, block in model.named_modules():
+            if name in {f"hidden.{i}" for i in range(frozen)}:
+                block.eval()
+        functional.cross_entropy(model(torch.ones(4, 1, 2, 3).double()), torch.tensor([0, 3, 1, 2])).backward()
+        found[frozen] = [p.grad for name, p in model.named_parameters() if name.endswith("weight")]
+    for part in (2, 3):
+        for one, other in zip(found[0][3:], found[part][3:], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+        assert found[part][0].norm() < found[0][0].norm()
+
+
+def test_an_entry_before_a_layer_leaves_the_error_that_others_hold_as_it_is() -> None:
+    model = build_methods([PseudoNorm(form="dual")])[0].adapt(
+        build_model(Mlp(depth=6, width=6, residual=True), (1, 2, 3), 4, seed=1), torch.Generator()
+    )
+    held: list[tuple[Tensor, Tensor]] = []
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_full_backward_hook(lambda _, errors, __: held.append((errors[0], errors[0].clone())))
+    model(torch.randn(4, 1, 2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()).sum().backward()
+    assert len(held) == 6
+    assert all(torch.equal(now, then) for now, then in held)
 
 
 @NETWORKS

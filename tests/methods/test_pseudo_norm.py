@@ -20,7 +20,7 @@ from gradscope.methods.pseudo_norm import (
     pseudo_norm,
     rms,
 )
-from gradscope.methods.smooth import SIGMOID, SMOOTH, Smooth
+from gradscope.methods.smooth import SIGMOID, SMOOTH, Smooth, smooth_of
 from gradscope.models import build_model
 
 SMOOTH_ACTIVATIONS = pytest.mark.parametrize("kind", SMOOTH, ids=lambda k: k.__name__)
@@ -174,9 +174,41 @@ def test_the_derivative_is_that_of_autograd(kind: type[nn.Module]) -> None:
     z = torch.cat([normals(50) * 3, torch.tensor([-20.0, 0.5, 15.0])]).double().requires_grad_()
     y = kind()(z)
     y.sum().backward()
-    smooth = SMOOTH[kind]
+    smooth = smooth_of(kind())
+    assert smooth
     saved = y if smooth.saves == "output" else z
     torch.testing.assert_close(smooth.derivative(saved).detach(), z.grad, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [nn.ELU(alpha=0.5), nn.Softplus(beta=3), nn.Softplus(threshold=1), nn.GELU(approximate="tanh")],
+    ids=str,
+)
+def test_the_settings_of_an_activation_hold_in_both_passes(activation: nn.Module) -> None:
+    z = torch.linspace(-3, 3, 60, dtype=torch.float64).reshape(10, 6).requires_grad_()
+    treated = PseudoNormalised(activation, "batch")
+    y = treated(z)
+    assert torch.equal(y, treated.eval()(z))
+    (error,) = torch.autograd.grad(y.sum(), z)
+    (slope,) = torch.autograd.grad(activation(z).sum(), z)
+    torch.testing.assert_close(error, slope / slope.square().mean().sqrt(), rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_a_layer_of_one_output_has_the_derivatives_own_size_as_rms(strided: bool) -> None:
+    z, error = normals(6).requires_grad_(), normals(12, seed=1)
+    error = error[::2] if strided else error[::2].clone()
+    (found,) = torch.autograd.grad(pseudo_norm(z), z, error)
+    torch.testing.assert_close(found, error, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("scope", ["sample", "batch"])
+def test_an_empty_batch_goes_through(scope: str) -> None:
+    z = torch.empty(0, 3, requires_grad=True)
+    pseudo_norm(z, TANH, scope).sum().backward()  # type: ignore[arg-type]
+    assert z.grad is not None
+    assert z.grad.shape == (0, 3)
 
 
 @SMOOTH_ACTIVATIONS
@@ -319,7 +351,9 @@ def test_a_forward_pass_of_the_dual_form_leaves_no_crossing_behind() -> None:
 def test_the_dual_form_refuses_a_model_that_reaches_the_top_of_a_group_first() -> None:
     linear, top = nn.Linear(2, 2), nn.Linear(2, 2)
     activation = PseudoNormalised(nn.Tanh(), path=FeedbackPath(top))
-    with pytest.raises(ConfigError, match="before its lowest layer; choose"):
+    with pytest.raises(
+        ConfigError, match=r"did not come through the group's lowest layer .*: choose methods.pseudo_norm.form=direct"
+    ):
         nn.Sequential(linear, activation)(torch.randn(3, 2))
 
 

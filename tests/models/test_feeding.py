@@ -13,6 +13,21 @@ def test_in_a_chain_each_layer_is_fed_by_the_activation_before_it():
     assert fed_by_one(model) == {"2": "1", "4": "3"}
 
 
+def test_a_module_that_somebody_listens_to_or_to_one_around_it_may_feed_anybody():
+    model = nn.Sequential(
+        nn.Sequential(nn.Linear(2, 3), nn.Tanh()),
+        nn.Linear(3, 3),
+        nn.Tanh(),
+        nn.Linear(3, 3),
+        nn.Tanh(),
+        nn.Linear(3, 1),
+    )
+    assert fed_by_one(model) == {"1": "0.1", "3": "2", "5": "4"}
+    for listened in (model[0], model[2]):
+        listened.register_forward_hook(lambda *_: None)
+    assert fed_by_one(model) == {"5": "4"}
+
+
 def test_what_only_changes_the_shape_is_looked_through():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Identity(), nn.Flatten(), nn.Linear(8, 2))
     assert fed_by_one(model) == {"4": "1"}
