@@ -19,7 +19,7 @@ from gradscope.progress import TrainProgress
 from gradscope.records import Status
 from gradscope.store import Store, open_store, write
 
-PRESETS = ("paper-tanh", "paper-tanh-pn", "paper-relu")
+PRESETS = ("paper-tanh", "paper-tanh-pn", "paper-tanh-pn-dual", "paper-relu")
 
 
 def main() -> None:

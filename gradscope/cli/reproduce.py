@@ -28,7 +28,7 @@ _AFTERWARDS = "When they are trained, the same command queues their tests under 
 def reproduce(
     paper: Annotated[str, typer.Argument(metavar="PAPER", help="Which paper: pn, elastic, kr or narrow-deep.")],
     scale: Annotated[
-        str, typer.Option(help="tiny (seconds), glance, short, cpu (about an hour a seed on two cores) or full.")
+        str, typer.Option(help="tiny (seconds), glance, short, cpu (pn: up to an hour a seed on two cores) or full.")
     ] = "cpu",
     seeds: Annotated[int, typer.Option(help="Repetitions of each experiment, seeds 0 to N-1.", min=1, max=100)] = 3,
     data_folder: Annotated[
@@ -39,7 +39,7 @@ def reproduce(
         list[str] | None, typer.Option(metavar="EXPERIMENT", help="Only this experiment; may be given again.")
     ] = None,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Also vary what the paper leaves open; with --only, beside what that names.")
+        bool, typer.Option("--sweep", help="Also vary what the paper leaves open, beside what that is compared with.")
     ] = False,
     queue: Annotated[bool, typer.Option("--queue", help="Train in the background, when there is room.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and the time they take.")] = False,

@@ -9,11 +9,12 @@ import pandas as pd
 
 from gradscope.analysis.amplification import GAUSSIAN_SHARE
 from gradscope.analysis.exits import backbone_profile
-from gradscope.analysis.wording import UNKNOWN, duration, percent, significant
+from gradscope.analysis.wording import UNKNOWN, percent, significant
 from gradscope.config import PseudoNorm
 from gradscope.errors import GradScopeError
 from gradscope.records import Kind, Run
 from gradscope.reproduce.exits import exits_table
+from gradscope.reproduce.extent import command, left_out, run_of_all
 from gradscope.reproduce.group import Group
 from gradscope.reproduce.paper import Difference, Experiment
 from gradscope.reproduce.summary import (
@@ -138,7 +139,10 @@ def markdown(store: Store, group: Group) -> str:
     """The whole reproduction as Markdown, without a heading of its own."""
     parts = [
         f"Scale `{group.scale.name}`: {group.scale.says}",
-        _provenance(store, group),
+        "Written by this command, which without `--report FILE` trains what is missing:",
+        f"```sh\n{command(group)} --report FILE\n```",
+        run_of_all(store, group),
+        *filter(None, [left_out(store, group)]),
         _table(results_table(group)),
         "Mean and standard deviation over the seeds of the accuracy on the test set after the last epoch.",
         *_section(_SEED_BY_SEED, contrasts_table(group)),
@@ -177,21 +181,6 @@ def _under_noise(store: Store, group: Group) -> list[str]:
 def _table(frame: pd.DataFrame) -> str:
     lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
-
-
-def _provenance(store: Store, group: Group) -> str:
-    runs = [item.run for item in group.items if item.run and item.run.results.test_accuracy is not None]
-    if not runs:
-        return "No run has ended yet."
-    curves = read.metrics(store, [run.id for run in runs], ["val_loss"], max_points=2**20)
-    spent = curves.groupby("run")["seconds"].max().sum() if len(curves) else math.nan
-    devices = sorted({str(run.provenance.device) for run in runs})
-    versions = sorted({f"torch {run.provenance.versions.get('torch', UNKNOWN)}" for run in runs})
-    days = sorted({f"{run.started:%Y-%m-%d}" for run in runs if run.started})
-    return (
-        f"{len(runs)} runs of {len(group.items)}, seeds {', '.join(map(str, sorted({i.seed for i in group.items})))}; "
-        f"{', '.join(devices)}; {', '.join(versions)}; {', '.join(days)}; {duration(float(spent))} of training in all."
-    )
 
 
 def _differences(group: Group) -> str:

@@ -21,7 +21,7 @@ class Scale:
 
     name: str
     says: str
-    """For whom reads its figures."""
+    """For whom reads its figures; without a time, which is estimated beforehand and measured afterwards."""
     fit: Callable[[RunConfig], RunConfig]
     """From the full config to that of this size."""
     noise: Robustness
@@ -84,8 +84,8 @@ SCALES: Mapping[str, Scale] = {
         ),
         Scale(
             name="glance",
-            says=f"{GLANCE_IMAGES:,} pictures of CIFAR to train on and as many to test, {GLANCE_EPOCHS} epochs: some "
-            "minutes for a dozen small networks. Says whether a method learns at all, and little of which is better.",
+            says=f"{GLANCE_IMAGES:,} pictures of CIFAR to train on and as many to test (radar frames: all), "
+            f"{GLANCE_EPOCHS} epochs. Says whether a method learns at all, and little of which is better.",
             fit=_glance,
             noise=Robustness(levels=(0.1, 0.3, 1.0), draws=2, images=500),
         ),
@@ -100,8 +100,8 @@ SCALES: Mapping[str, Scale] = {
         Scale(
             name="cpu",
             says=f"{CPU_IMAGES:,} pictures of CIFAR to train on and as many to test (radar frames: all), {CPU_EPOCHS} "
-            "epochs: about an hour a seed on two cores. Too short to compare with the published figures; what can be "
-            "compared is one experiment with another, early in training.",
+            "epochs. Too short to compare with the published figures; what can be compared is one experiment with "
+            "another, early in training.",
             fit=_cpu,
             noise=Robustness(levels=(0.1, 0.2, 0.3, 0.5, 1.0), draws=3, images=1000),
         ),

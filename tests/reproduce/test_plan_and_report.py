@@ -133,7 +133,9 @@ def test_the_report_is_written_between_its_marks_from_the_store_alone(
     first = file.read_text()
     assert first.startswith("# Pseudo-normalised gradients\n\nBu, Jiang")
     assert "| Model 1, plain tanh | — | 60.0 ± 14.1 % | — | 2 of 2 |" in first
-    assert "2 runs of 2, seeds 0, 1; cpu; torch 2.15.0" in first
+    assert "\ngradscope reproduce pn --scale tiny --seeds 2 --only tanh --report FILE\n" in first
+    assert "2 runs of 2: 1 of the paper's 13 experiments, seeds 0, 1; cpu; torch 2.15.0" in first
+    assert "\nNot run at this scale: Model 1, direct form (`pn-direct`); " in first
     file.write_text(f"{first}\nWhat it means.\n")
     ended("pn-dual", 0, 0.9)
     write_report(file, store, found("tanh", "pn-dual"))
