@@ -11,6 +11,7 @@ from gradscope.analysis.findings.learning import from_the_start
 from gradscope.analysis.findings.spell import Spell, median_of
 from gradscope.analysis.findings.tables import Flags, Grid, Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
+from gradscope.analysis.medians import medians
 from gradscope.analysis.wording import power, significant
 from gradscope.records import Kind
 
@@ -46,7 +47,7 @@ def rise(grid: Grid) -> Numbers:
     """
     logs = grid.log_rms[:, hidden(grid)]
     width = min(_ENDS, max(1, logs.shape[1] // 2))
-    return np.asarray(np.nanmedian(logs[:, -width:], axis=1) - np.nanmedian(logs[:, :width], axis=1))
+    return medians(logs[:, -width:], axis=1) - medians(logs[:, :width], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class _Profile:
 
     @classmethod
     def of(cls, grid: Grid, held: Spell) -> "_Profile":
-        logs = np.nanmedian(grid.log_rms[held.first : held.last + 1], axis=0)
+        logs = medians(grid.log_rms[held.first : held.last + 1], axis=0)
         known = np.flatnonzero(np.isfinite(logs) & hidden(grid))
         return cls(layers=known, logs=logs[known])
 
@@ -116,7 +117,7 @@ def _moves_alike(tables: Tables, limits: Thresholds, held: Spell) -> bool:
     ratio = tables.update_ratio
     if ratio is None or len(ratio) <= held.first:
         return False
-    middle = np.nanmedian(ratio.rms[held.first : held.last + 1], axis=0)
+    middle = medians(ratio.rms[held.first : held.last + 1], axis=0)
     known = middle[np.isfinite(middle)]
     if known.size < FEWEST_LAYERS:
         return False

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gradscope.analysis.findings import Finding, Severity, Tables, Thresholds, diagnose
+from gradscope.analysis.findings import Finding, Severity, Tables, Thresholds, causes
 
 HEALTHY, NOTED, WARNING, CRITICAL = "healthy", "note", "warning", "critical"
 
@@ -23,7 +23,7 @@ def health(tables: Tables, limits: Thresholds | None = None, at_most: int = 24) 
     """
     rows = []
     for step in _spread(tables.steps, at_most):
-        found = [f for f in diagnose(tables.until(step), limits) if f.until is None]
+        found = [f for f in causes(tables.until(step), limits) if f.until is None]
         rows += [(step, i, tables.names[i], tables.n_weights[i], *_of_layer(i, found)) for i in range(tables.n_layers)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

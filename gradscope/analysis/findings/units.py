@@ -9,6 +9,7 @@ from gradscope.analysis.findings.finding import Finding, Page, Severity
 from gradscope.analysis.findings.spell import spell
 from gradscope.analysis.findings.tables import Grid, Numbers, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
+from gradscope.analysis.medians import medians
 from gradscope.analysis.wording import percent
 from gradscope.records import Kind
 
@@ -40,7 +41,7 @@ def _shares(tables: Tables, grid: Grid, shares: Numbers, limit: float, name: str
         return []
     often = over[held.first : held.last + 1].mean(axis=0)
     layers = np.flatnonzero(often >= min(0.5, often.max()))
-    typical = np.nanmedian(shares[held.first : held.last + 1, layers], axis=0)
+    typical = medians(shares[held.first : held.last + 1, layers], axis=0)
     share = float(typical.max())
     severity = Severity.CRITICAL if share >= 0.99 else Severity.WARNING
     text = f"{sentence.format(share=percent(share), layers=named(tables.names, layers))}."

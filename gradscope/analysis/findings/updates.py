@@ -9,6 +9,7 @@ from gradscope.analysis.findings.spell import Spell, median_of, since, spell
 from gradscope.analysis.findings.tables import Flags, Grid, Numbers, Steps, Tables
 from gradscope.analysis.findings.thresholds import Thresholds
 from gradscope.analysis.findings.units import named
+from gradscope.analysis.medians import medians
 from gradscope.analysis.wording import significant
 from gradscope.records import Kind
 
@@ -27,11 +28,7 @@ _RESTING = 0.1
 
 def typical_ratio(ratio: Grid) -> Numbers:
     """Median over the layers of RMS(update) / RMS(weight), at each recorded step; NaN where none is known."""
-    return _medians(ratio.rms, axis=1)
-
-
-def _medians(values: Numbers, axis: int) -> Numbers:
-    return np.asarray(np.nanmedian(values, axis=axis))
+    return medians(ratio.rms, axis=1)
 
 
 def converged(tables: Tables, steps: Steps) -> Flags:
@@ -65,7 +62,7 @@ def no_update(tables: Tables, limits: Thresholds) -> list[Finding]:
     if held is None:
         return []
     size = median_of(sizes, held)
-    layers = np.flatnonzero(_medians(ratio.rms[held.first : held.last + 1], axis=0) < limits.least_update)
+    layers = np.flatnonzero(medians(ratio.rms[held.first : held.last + 1], axis=0) < limits.least_update)
     text = (
         f"The weights do not move: a step changes those of {named(tables.names, layers)} by {significant(size)} of "
         "their size, where a thousandth is usual."
@@ -117,7 +114,7 @@ def _with_the_first(held: Spell | None, steps: Steps, over: Flags) -> Spell | No
 
 
 def _over(ratio: Grid, held: Spell, limit: float) -> list[int]:
-    middle = _medians(ratio.rms[held.first : held.last + 1], axis=0)
+    middle = medians(ratio.rms[held.first : held.last + 1], axis=0)
     return [int(i) for i in np.flatnonzero(middle > limit)]
 
 
