@@ -202,8 +202,26 @@ def _stats(store: Store, chosen: ColumnElement[bool], kind: Kind) -> pd.DataFram
     )
     floats = ("rms", "mean_abs", "max_abs", "saturated", "dead")
     frame = table_of(store, statement, ["run", "step", "layer", *_STATS_NUMBERS], floats=floats)
-    known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
-    return frame.merge(known, on=["run", "layer"], how="left")[STATS_COLUMNS]
+    return named(store, frame)[STATS_COLUMNS]
+
+
+def named(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows, of columns run and layer among others, with name and depth (0..1) of their layer; NaN = not known."""
+    if frame.empty:
+        return frame.assign(name=frame["layer"], depth=0.0)
+    statement = select(LayerRow.run_id, LayerRow.layer, LayerRow.name).where(LayerRow.run_id.in_(_ids_of(frame)))
+    with store.reader.connect() as connection:
+        names = {(run_id, layer): name for run_id, layer, name in connection.execute(statement)}
+    last: dict[int, int] = {}
+    for run_id, layer in names:
+        last[run_id] = max(layer, last.get(run_id, 1))
+    keys = list(zip(frame["run"], frame["layer"], strict=True))
+    depths = [key[1] / last[key[0]] if key in names else np.nan for key in keys]
+    return frame.assign(name=[names.get(key, np.nan) for key in keys], depth=depths)
+
+
+def _ids_of(frame: pd.DataFrame) -> list[int]:
+    return [int(run_id) for run_id in frame["run"].unique()]
 
 
 def update_ratio(store: Store, run_id: int, layer: int, max_steps: int = 300) -> pd.DataFrame:
@@ -276,8 +294,7 @@ def _gains(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
     statement = select(GainRow.run_id.label("run"), *numbers).where(chosen).order_by(*order)
     columns = [name for name in GAIN_COLUMNS if name not in {"name", "depth"}]
     frame = table_of(store, statement, columns, floats=("gain", "share_above_one"))
-    known = layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
-    return frame.merge(known, on=["run", "layer"], how="left")[GAIN_COLUMNS]
+    return named(store, frame)[GAIN_COLUMNS]
 
 
 def skipped_steps(store: Store, run_ids: Iterable[int]) -> pd.DataFrame:

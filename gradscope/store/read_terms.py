@@ -88,7 +88,7 @@ def _gradients(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
         .order_by(row.run_id, row.step, row.layer, row.term)
     )
     columns = [name for name in TERM_COLUMNS if name not in {"name", "depth"}]
-    return _named(store, read.table_of(store, statement, columns, floats=("share", "rms")))[TERM_COLUMNS]
+    return read.named(store, read.table_of(store, statement, columns, floats=("share", "rms")))[TERM_COLUMNS]
 
 
 def _cosines(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
@@ -99,9 +99,4 @@ def _cosines(store: Store, chosen: ColumnElement[bool]) -> pd.DataFrame:
         .order_by(row.run_id, row.step, row.layer, row.term, row.other)
     )
     columns = [name for name in COSINE_COLUMNS if name not in {"name", "depth"}]
-    return _named(store, read.table_of(store, statement, columns, floats=("cosine",)))[COSINE_COLUMNS]
-
-
-def _named(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
-    known = read.layers(store, [int(r) for r in frame["run"].unique()])[["run", "layer", "name", "depth"]]
-    return frame.merge(known, on=["run", "layer"], how="left")
+    return read.named(store, read.table_of(store, statement, columns, floats=("cosine",)))[COSINE_COLUMNS]
