@@ -9,8 +9,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,26 +58,27 @@ def _serve(store: Store, supervisors: "list[Supervisor]", idle_seconds: float) -
     for supervisor in supervisors:
         supervisor.adopt()
     busy_at = time.monotonic()
-    while time.monotonic() - busy_at < idle_seconds:
-        if _file_id(store) != file:
-            _log.info("the store was deleted or replaced; its supervisor ends")
+    while _file_id(store) == file:
+        busy = [_is_busy(supervisor) for supervisor in supervisors]
+        # however long a turn or the sleep before it took: only one that found nothing to do can be the last
+        now = time.monotonic()
+        if any(busy):
+            busy_at = now
+        elif now - busy_at >= idle_seconds:
+            _log.info("nothing to do; supervisor %d ends", os.getpid())
             return
-        for supervisor in supervisors:
-            with _storms_weathered():
-                if supervisor.tick(time.monotonic()):
-                    busy_at = time.monotonic()
         time.sleep(POLL_SECONDS)
-    _log.info("nothing to do; supervisor %d ends", os.getpid())
+    _log.info("the store was deleted or replaced; its supervisor ends")
 
 
-@contextmanager
-def _storms_weathered() -> Iterator[None]:
-    """A store that is locked, full or away for a while costs a turn, not the supervisor."""
+def _is_busy(supervisor: "Supervisor") -> bool:
+    """One turn; a store that is locked, full or away for a while costs that turn, not the supervisor."""
     try:
-        yield
+        return supervisor.tick(time.monotonic())
     except (DBAPIError, StoreError) as error:
         _log.warning("the store does not answer (%s); trying again", getattr(error, "orig", error))
         time.sleep(1.0)
+        return True
 
 
 def _file_id(store: Store) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from gradscope.jobs import actions
 from gradscope.jobs.lock import Lock, is_held
 from gradscope.jobs.queues import RunQueue
 from gradscope.jobs.slots import Slot
-from gradscope.jobs.supervisor import Supervisor, supervise
+from gradscope.jobs.supervisor import POLL_SECONDS, Supervisor, supervise
 from gradscope.paths import supervisor_lock
 from gradscope.records import Provenance, Status
 from gradscope.store import read, write
@@ -66,7 +67,7 @@ def supervisor_of(store):
     yield make
     for worker in [w for s in made for w in s._workers.values()]:
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
 
 
 def queued(store, name="run"):
@@ -74,9 +75,13 @@ def queued(store, name="run"):
 
 
 def turn_until(supervisor, reached, now=0.0):
+    wait_until(reached, lambda: supervisor.tick(now))
+
+
+def wait_until(reached, turn=lambda: None):
     end = time.monotonic() + 60
     while not reached():
-        supervisor.tick(now)
+        turn()
         assert time.monotonic() < end, "waited a minute in vain"
         time.sleep(0.02)
 
@@ -240,7 +245,7 @@ def test_a_process_that_died_with_its_supervisor_is_buried_at_once(store, superv
     run_id = queued(store)
     turn_until(supervisor_of(SLEEPS), is_at_work(store, run_id))
     os.kill(read.run(store, run_id).provenance.pid, signal.SIGKILL)
-    time.sleep(0.1)  # the kernel takes a moment
+    os.waitid(os.P_PID, read.run(store, run_id).provenance.pid, os.WEXITED | os.WNOWAIT)  # and leave it as it is
     successor = supervisor_of(SLEEPS)
     successor.adopt()
     assert read.run(store, run_id).status is Status.FAILED
@@ -323,6 +328,32 @@ def test_a_supervisor_serves_until_queue_and_slots_are_empty_and_lets_the_lock_g
     supervise(store, command=pretending(COMPLETES), idle_seconds=0.5)
     assert [read.run(store, r).status for r in run_ids] == [Status.COMPLETED] * 2
     assert not is_held(supervisor_lock(store.name))
+
+
+def test_a_turn_that_found_work_is_never_idle_however_long_it_took(store):
+    run_id = queued(store)
+    supervise(store, command=pretending(COMPLETES), idle_seconds=POLL_SECONDS / 2)  # every turn takes longer
+    assert read.run(store, run_id).status is Status.COMPLETED
+
+
+def test_a_supervisor_outlives_a_time_in_which_the_store_does_not_answer(store, caplog):
+    run_id = queued(store)
+    how = {"command": pretending(SLEEPS), "idle_seconds": POLL_SECONDS / 2}
+    supervisor = threading.Thread(target=supervise, args=(store,), kwargs=how, daemon=True)
+    supervisor.start()
+    wait_until(is_at_work(store, run_id))
+    rename(store, "runs", "away")
+    wait_until(lambda: "the store does not answer" in caplog.text)
+    rename(store, "away", "runs")
+    os.kill(read.run(store, run_id).provenance.pid, signal.SIGKILL)
+    supervisor.join()
+    assert read.run(store, run_id).status is Status.FAILED
+
+
+def rename(store, old, new):
+    """Of a table: who asks for it by its old name gets an error."""
+    with store.writer.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 def test_a_supervisor_ends_when_its_store_is_deleted(store, tmp_path):
