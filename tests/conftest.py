@@ -4,10 +4,17 @@ import os
 import sys
 from collections import Counter
 
+import hypothesis
 import pytest
 
 # there are as many workers as cores: their threads would wait for each other, and how many there are decides roundings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# no limit to how long an example takes, which is the machine's affair, and the same examples each time
+hypothesis.settings.load_profile("ci")
+
+BROWSER_SECONDS = 1200
+"""A test in a browser may take so long: it waits patiently, and many times."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +29,9 @@ def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):
         tests = Counter(file_of(item.nodeid) for item in items)
         items.sort(key=lambda item: (not in_browser(item.nodeid), -tests[file_of(item.nodeid)]))
+    for item in items:
+        if in_browser(item.nodeid) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(BROWSER_SECONDS))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not has_gpu():
         for item in marked:

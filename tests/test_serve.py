@@ -1,13 +1,16 @@
 """Where the dashboard's process comes from."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
+from ports import any_port
 
-from gradscope.serve import answers, free_port, serve
+from gradscope.serve import answers, serve
 
 
 class Replaced(Exception):
@@ -29,15 +32,15 @@ def test_a_process_that_has_trained_starts_anew_for_the_dashboard(monkeypatch) -
 
 def test_a_dashboard_that_nobody_listens_to_any_more_ends_when_it_is_told_to(tmp_path) -> None:
     command = [sys.executable, "-m", "gradscope", "ui", "--store", str(tmp_path / "runs.db")]
-    port = free_port(8700)
     with subprocess.Popen(
-        [*command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*command, "--port", str(any_port())], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout
-        while f":{port}".encode() not in process.stdout.readline():
+        while not (found := re.search(r"http://[\d.]+:\d+", process.stdout.readline())):
             assert process.poll() is None
-        while not answers(f"http://127.0.0.1:{port}"):
+        while not answers(found.group()):
             assert process.poll() is None
+            time.sleep(0.1)  # no event tells when it listens
         process.stdout.close()  # as `gradscope ui | head` does
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=120)

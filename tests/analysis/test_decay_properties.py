@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradscope.analysis.decay import bends, course, fit, half_depth, in_words, of_profile
@@ -54,7 +54,6 @@ def test_a_wider_scatter_makes_a_wider_interval() -> None:
     assert [w.high - w.low for w in widths] == sorted(w.high - w.low for w in widths)
 
 
-@settings(deadline=None)
 @given(at=st.integers(5, 20), below=st.floats(0.15, 1.5), seed=st.integers(0, 100))
 def test_flat_and_then_falling_is_found_at_its_layer(at: int, below: float, seed: int) -> None:
     layer = np.arange(26.0)
@@ -67,7 +66,6 @@ def test_flat_and_then_falling_is_found_at_its_layer(at: int, below: float, seed
 
 
 @given(depth=st.integers(7, 40), slope=slopes, odd=st.integers(0, 39), size=st.floats(-4, 4))
-@settings(deadline=None)
 def test_one_odd_layer_makes_no_knee(depth: int, slope: float, odd: int, size: float) -> None:
     layer = np.arange(depth, dtype=float)
     logs = slope * layer

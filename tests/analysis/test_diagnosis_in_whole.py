@@ -149,7 +149,7 @@ def test_a_finding_is_plain_values_for_programs() -> None:
 ODD = (0.0, np.nan, np.inf, -1.0, 1e-300, 1e300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.05, 0.5, 1.0]), until=st.sampled_from(STEPS.tolist()))
 def test_no_odd_value_breaks_a_diagnosis(seed: int, share: float, until: int) -> None:
     random = np.random.default_rng(seed)

@@ -77,7 +77,7 @@ def supervisor_of(store):
     yield make
     for worker in [w for s in made for w in s._workers.values()]:
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
 
 
 def turn_until(supervisor, reached, now=0.0):

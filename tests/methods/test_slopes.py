@@ -65,10 +65,13 @@ def test_several_threads_give_what_one_gives() -> None:
     saved, error = torch.tanh(some(6, ALONE)), some(6, ALONE, seed=1)
     before = torch.get_num_threads()
     found = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        found.append([slopes.treat(saved, error, slopes.TANH, scope, applied=True)[0] for scope in ("sample", "batch")])
-    torch.set_num_threads(before)
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            treated = [slopes.treat(saved, error, slopes.TANH, scope, applied=True) for scope in ("sample", "batch")]
+            found.append([out for out, _ in treated])
+    finally:
+        torch.set_num_threads(before)
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
 

@@ -22,7 +22,7 @@ def train(run, steps, log="gradients", every=1):
     return model, optimizer
 
 
-def wait_until(true, seconds=20.0):
+def wait_until(true, seconds=60.0):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"

@@ -1,6 +1,5 @@
 """Trouble with the store, and the ways in which a process ends."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,18 +16,18 @@ from gradscope.records import Kind, Status
 from gradscope.store import open_store, read
 
 
-@contextlib.contextmanager
-def locked(path):
-    with open_store(path).writer.begin():  # a transaction of another connection, open until the block ends
-        yield
+def patient(path):
+    """Another writer, whose transactions lock the store, and which waits for its turn as long as it takes."""
+    return open_store(path, create=True).writer
 
 
 def test_while_the_store_is_locked_training_goes_on_and_nothing_is_lost(path, monkeypatch, caplog):
+    other = patient(path)
     monkeypatch.setattr("gradscope.store.engine.WRITER_PATIENCE_MS", 100)
     run = gradscope.init(store=path)
     run.log({"x": 0.0}, step=0)
     wait_until(lambda: gradscope.open(path).run(run.id).metrics().size > 0)
-    with locked(path):
+    with other.begin():
         train(run, 20)
         wait_until(lambda: "cannot be written" in caplog.text)
     run.finish()
@@ -38,10 +37,11 @@ def test_while_the_store_is_locked_training_goes_on_and_nothing_is_lost(path, mo
 
 
 def test_what_does_not_fit_into_the_queue_is_lost_and_counted(path, monkeypatch):
+    other = patient(path)
     monkeypatch.setattr("gradscope.store.engine.WRITER_PATIENCE_MS", 50)
     monkeypatch.setattr(writer, "ROWS_KEPT", 10)
     run = gradscope.init(store=path)
-    with locked(path):
+    with other.begin():
         for step in range(25):
             run.log({"x": 1.0}, step=step)
         assert run.lost_rows == 15

@@ -49,7 +49,6 @@ def test_every_special_value_is_counted_in_its_place(rows_of):
     assert np.flatnonzero(row[COUNTS:]).tolist() == [22, 320, 322]
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, st.integers(0, 3000), elements=st.floats(width=32)))
 def test_the_histogram_of_float32_is_exact_and_counts_add_up(values):
     (row,) = by_kernel([torch.from_numpy(values)])
@@ -82,7 +81,6 @@ def measured(tensors):
 
 
 @pytest.mark.parametrize("way", [by_reference, measured], ids=["reference", "compiled"])
-@settings(deadline=None)
 @given(tensor=any_bits())
 def test_whatever_the_bits_counts_add_up_and_every_value_is_in_its_place(way, tensor):
     measure.wait_until_compiled()
@@ -101,7 +99,7 @@ def test_whatever_the_bits_counts_add_up_and_every_value_is_in_its_place(way, te
         assert row[SUM_ABS] == pytest.approx(finite.sum(), rel=1e-12, abs=0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(65_530, 200_000),
