@@ -4,22 +4,30 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from ports import any_port
 
-from gradscope.serve import ADDRESS, answers
+from gradscope.jobs.actions import ensure_supervisor
+from gradscope.jobs.lock import Lock
+from gradscope.paths import supervisor_lock
+from gradscope.serve import answers
+from gradscope.store import Store
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 """An upper bound, not a claim: a slow machine under load may take that long to do anything."""
+
+PRESS_SECONDS = 20.0
+"""How long a press may take to show before it is taken for lost."""
 
 PAGES = {
     "Runs": "",
@@ -73,6 +81,60 @@ def becomes(read: Callable[[], object], expected: object, what: str = "") -> Non
     assert answers[-1] == expected, what
 
 
+def steady(read: Callable[[], Found]) -> Found:
+    """What a page says twice, a second apart: what follows an action may be drawn in several goes."""
+    said = [read()]
+
+    def again() -> bool:
+        time.sleep(1.0)
+        said.append(read())
+        return said[-1] == said[-2]
+
+    until(again, "the page says the same as a second ago")
+    return said[-1]
+
+
+def press(mark: Locator, has_worked: Callable[[], object], what: str) -> None:
+    """Click a mark of a chart; again if the click met a redraw of it, and was lost.
+
+    Args:
+        mark: the chart takes the click wherever it lands, so a label or a ring over the mark is no obstacle.
+        has_worked: must ask the page, as `page.url` does not.
+        what: was waited for, in an error.
+    """
+
+    def click() -> None:
+        with contextlib.suppress(PlaywrightError):
+            mark.click(force=True, timeout=1000 * PRESS_SECONDS)
+
+    _again(click, has_worked, what)
+
+
+def _again(act: Callable[[], object], has_worked: Callable[[], object], what: str) -> None:
+    """Act until it has worked, and never once it has: a second press on the same mark takes back the first."""
+
+    def works() -> bool:
+        if not has_worked():
+            act()
+            with contextlib.suppress(AssertionError):
+                until(has_worked, what, PRESS_SECONDS)
+        return bool(has_worked())
+
+    until(works, what)
+
+
+@contextlib.contextmanager
+def waiting(store: Store) -> Iterator[None]:
+    """Nothing of the store's queue starts before the block ends, so that what waits can be looked at."""
+    lock = Lock(supervisor_lock(store.name))
+    until(lock.acquire, "no supervisor serves the store")
+    try:
+        yield
+    finally:
+        lock.release()
+    ensure_supervisor(store)
+
+
 class Dashboard:
     """`gradscope ui` on a store, in a session of its own as from a terminal; what works for the store ends with it."""
 
@@ -95,7 +157,7 @@ class Dashboard:
         self.output.unlink(missing_ok=True)
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gradscope", "ui", "--store", str(self.store), "--port", str(_any_port())],
+                [sys.executable, "-m", "gradscope", "ui", "--store", str(self.store), "--port", str(any_port())],
                 env={**known, "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -135,12 +197,6 @@ class Dashboard:
     def _at_work(self, word: str) -> list[psutil.Process]:
         commands = ((process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
         return [process for process, command in commands if str(self.store) in command and word in command]
-
-
-def _any_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        return int(probe.getsockname()[1])
 
 
 def at(page: Page, title: str, *, moving: bool = False) -> None:
@@ -203,16 +259,11 @@ def tick(page: Page, run: str) -> None:
     settled(page)
     line = tables(page).first.locator("tr").filter(has=page.get_by_text(run, exact=True))
     before = line.get_attribute("aria-selected")
-
-    def changes() -> bool:
-        _press(page, run)
-        for _ in range(30):
-            if line.get_attribute("aria-selected") != before:
-                return True
-            page.wait_for_timeout(100)
-        return False
-
-    until(changes, f"the box of {run} changes")
+    _again(
+        lambda: _press(page, run),
+        lambda: line.get_attribute("aria-selected") != before,
+        f"the box of {run} changes",
+    )
 
 
 def _press(page: Page, run: str) -> None:
@@ -236,8 +287,8 @@ def shown(page: Page) -> list[str]:
 
 
 def number(text: str) -> int:
-    """A number as people read it: 1 240."""
-    return int(re.sub(r"\D", "", text))
+    """A number as people read it: 1 240; 0 where there is none yet."""
+    return int(re.sub(r"\D", "", text) or 0)
 
 
 def curve(page: Page) -> Locator:
@@ -247,22 +298,28 @@ def curve(page: Page) -> Locator:
 
 def choose(page: Page, label: str, option: str) -> None:
     """Open a choice and press one of its options; again where a redraw closed the list in between."""
+    field = page.get_by_role("combobox", name=label, exact=True)
 
-    def press() -> bool:
-        page.get_by_role("combobox", name=label).click()
-        with contextlib.suppress(PlaywrightTimeout):
-            page.get_by_role("option", name=option, exact=True).click(timeout=3000)
+    def chosen() -> bool:
+        if field.input_value() == option:
             return True
-        page.keyboard.press("Escape")
+        field.click()
+        try:
+            page.get_by_role("option", name=option, exact=True).click(timeout=5000)
+        except PlaywrightTimeout:
+            page.keyboard.press("Escape")
         return False
 
-    until(press, f"{option} is chosen as {label}")
+    until(chosen, f"{option} is chosen as {label}")
     settled(page)
 
 
 def fill(page: Page, label: str, value: object) -> None:
-    """Type into a field of the main part and press Enter."""
+    """On Launch: type a setting into its field and press Enter; wait until the plan beside the form has it.
+
+    Start queues what that plan says, and before it is drawn the plan before.
+    """
     field = page.get_by_test_id("stMain").get_by_label(label, exact=True)
     field.fill(str(value))
     field.press("Enter")
-    settled(page)
+    expect(page.get_by_text(re.compile(rf"\.{label} \S+ → {value}\b"))).to_be_visible()

@@ -1,7 +1,7 @@
 """A student is launched with its teacher in one go: it waits, starts, finishes, and its page shows what it learnt."""
 
 import pytest
-from driven import PATIENCE_SECONDS, Dashboard, alright, at, fill, go, row, rows, until
+from driven import PATIENCE_SECONDS, Dashboard, alright, at, becomes, fill, go, row, rows, until, waiting
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Status
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.browser
 TEACHER, STUDENT = "1 kd-hinton, teacher", "2 kd-hinton"
 
 
-TRAININGS = 6 * PATIENCE_SECONDS
+TRAININGS = 2 * PATIENCE_SECONDS
 """Two trainings after each other take longer than one answer of a page."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_a_student_waits_for_the_teacher_that_was_launched_with_it(
     dashboard: Dashboard, store: Store, page: Page
 ) -> None:
@@ -26,12 +26,12 @@ def test_a_student_waits_for_the_teacher_that_was_launched_with_it(
     expect(page.get_by_label("Name", exact=True)).to_have_value("kd-hinton")
     fill(page, "limit", 200)
     fill(page, "epochs", 2)
-    page.get_by_role("button", name="Start", exact=True).click()
-    at(page, "Runs")
-
-    until(lambda: row(page, STUDENT).get("time left") == "waits for 1", f"the student waits: {rows(page)}")
-    assert read.run(store, 2).waits_for == 1
-    assert read.run(store, 2).status is Status.QUEUED
+    with waiting(store):
+        page.get_by_role("button", name="Start", exact=True).click()
+        at(page, "Runs", moving=True)
+        becomes(lambda: row(page, STUDENT).get("time left"), "waits for 1", "the student waits")
+        assert read.run(store, 2).waits_for == 1
+        assert read.run(store, 2).status is Status.QUEUED
     until(lambda: read.run(store, 1).status.is_final, "the teacher ends", TRAININGS)
     until(lambda: read.run(store, 2).status.is_final, "the student ends", TRAININGS)
     for name in (TEACHER, STUDENT):

@@ -18,6 +18,7 @@ from driven import (
     curve,
     go,
     number,
+    press,
     row,
     rows,
     settled,
@@ -105,10 +106,11 @@ def test_the_address_is_the_view(gallery: Dashboard, page: Page, new_page: NewPa
     at(page, "Runs")
     go(page, "Gradient decay")
     page.get_by_role("button", name=f"Remove {TRAINED['sigmoid']}").click()
-    settled(page)
+    becomes(lambda: shown(page), ["relu", "tanh-pn", "tanh"])
     for choice in ("signal", "relative"):
         page.get_by_role("radio", name=choice, exact=True).click()
-        settled(page)
+        expect(page).to_have_url(re.compile(rf"={choice}\b"))
+    settled(page)
     page.get_by_role("slider").press("ArrowLeft")
     earlier = recorded_steps(gallery, 4)[-2]
     until(lambda: number(row(page, "relu").get("step", "0")) == earlier, "the step before the last is shown")
@@ -133,9 +135,13 @@ def test_one_press_of_the_back_button_goes_back_one_page_to_the_view_that_was_th
     expect(page.get_by_role("dialog")).to_have_count(0)
     go(page, "Gradient decay")
     page.get_by_role("radio", name="signal", exact=True).click()
-    settled(page)
-    curve(page).first.wait_for()
-    page.get_by_test_id("stVegaLiteChart").first.locator("svg g.mark-symbol path").nth(1).click(force=True)
+    chart = page.get_by_test_id("stVegaLiteChart").first
+    expect(chart).to_contain_text("Signal of every layer")
+    press(
+        chart.locator("svg g.mark-symbol path").nth(1),
+        page.get_by_role("heading", name="Layers over time", level=1).count,
+        "a click on a point opens its layer",
+    )
     at(page, "Layers over time")
     expect(page.get_by_role("radio", checked=True)).to_have_text("signal")
     go(page, "Compare")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from driven import Dashboard, NewPage, alright, at, becomes, choose, column, rows, settled, until
+from driven import Dashboard, NewPage, alright, at, becomes, choose, column, press, rows, settled, until
 from playwright.sync_api import Page, expect
 
 from gradscope.records import Results, Status
@@ -37,10 +37,12 @@ def test_sliders_and_the_map_change_the_verdict_and_the_address(
     expect(page).to_have_url(re.compile(r"\bnet_depth=3\b"))
     badge(page, "every second layer: nothing to cure")
     depth.press("End")
+    expect(page).to_have_url(re.compile(r"\bnet_depth=100\b"))
     settled(page)
 
     cells = page.get_by_test_id("stVegaLiteChart").nth(3).locator("svg g.mark-rect path")
-    cells.nth(0).click()
+    weights = page.get_by_role("slider", name="Weight scale")
+    press(cells.nth(0), lambda: weights.input_value() == "0.5", "a click moves the sliders")
     expect(page).to_have_url(re.compile(r"\bweight_scale=0\.5\b"))
     badge(page, "every layer: does nothing")
     alright(page)
@@ -99,7 +101,7 @@ def test_an_empty_store_has_published_figures_and_the_next_step(
         "its differences",
     )
     page.get_by_role("radio", name="tiny", exact=True).press("Space")
-    settled(page)
+    expect(page).to_have_url(re.compile(r"=tiny\b"))
     other = new_page(color_scheme="dark")
     other.goto(page.url)
     at(other, "Papers")

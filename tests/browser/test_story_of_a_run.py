@@ -10,6 +10,7 @@ from driven import (
     alright,
     at,
     becomes,
+    choose,
     curve,
     fill,
     go,
@@ -38,12 +39,11 @@ def start(page: Page, preset: str, **settings: object) -> None:
     # until the page is settled the field of the preset before may stand below the new one
     expect(page.get_by_label("Name", exact=True).first).to_have_value(preset)
     settled(page)
-    page.get_by_role("combobox", name="data", exact=True).click()
-    page.get_by_role("option", name="digits", exact=True).click()
+    choose(page, "data", "digits")
     for label, value in settings.items():
         fill(page, label, value)
     page.get_by_role("button", name="Start", exact=True).click()
-    at(page, "Runs")
+    at(page, "Runs", moving=True)
 
 
 def status_on_page(page: Page, run: str, status: Status) -> None:
@@ -88,7 +88,7 @@ def test_a_run_is_launched_watched_stopped_and_resumed(dashboard: Dashboard, sto
     settings = read.run(store, 1).config
     assert (settings["model"]["depth"], settings["train"]["epochs"]) == (12, MANY_EPOCHS)
 
-    go(page, "Gradient decay")
+    go(page, "Gradient decay", moving=True)
     step = until(lambda: number(row(page, "tanh").get("step", "0")), "a curve is drawn")
     drawn = curve(page).first.get_attribute("d")
     later = until(lambda: (now := number(row(page, "tanh").get("step", "0"))) > step and now, "the step grows")
@@ -96,7 +96,7 @@ def test_a_run_is_launched_watched_stopped_and_resumed(dashboard: Dashboard, sto
     assert read.run(store, 1).progress.last_step >= later
     expect(page.get_by_text(re.compile(r"live, step \d"))).to_be_visible()
 
-    go(page, "Runs")
+    go(page, "Runs", moving=True)
     tick(page, "1 tanh")
     page.get_by_role("button", name="Stop", exact=True).click()
     status_on_page(page, "1 tanh", Status.STOPPED)
