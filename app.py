@@ -4,10 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.frame import back, choice, late, room, source
+from pages.frame import back, choice, command, late, room, source
 
 st.set_page_config(page_title="GradScope", page_icon="📉", layout="wide")
 late.forget_pages_left()
+command.carry_out()
 with st.sidebar:
     back.one_step_a_page()
     room.close_ranks()

@@ -23,7 +23,7 @@ from gradscope.jobs.workbench import WORKBENCH
 from gradscope.overrides import with_overrides
 from gradscope.records import Kind, Run, Status
 from gradscope.store import read
-from pages.frame import address, choice, kinds, show, source, tasks
+from pages.frame import address, choice, command, kinds, show, source, tasks
 
 SAME = "as it is"
 PREDICTED = 0  # what the prediction goes by in place of a run's number
@@ -247,7 +247,7 @@ def changed_settings(asked: Asked, changed: RunConfig) -> None:
 
 
 def launch(asked: Asked, changed: RunConfig) -> None:
-    """Queue the run; from the button, before the page is drawn."""
+    """Queue the run."""
     name = f"{asked.run.name}, {what_if.in_words(asked.switches)}"
     try:
         started = jobs.submit(store, changed, name)
@@ -264,13 +264,12 @@ def beside(
     """Words, what would be launched, and the button."""
     say(asked, told, predicted, twins)
     changed_settings(asked, changed)
-    st.button(
+    command.button(
         "Launch with this",
+        lambda: launch(asked, changed),
         type="primary",
         icon=":material/rocket_launch:",
         key="launch_what_if",
-        on_click=launch,
-        args=(asked, changed),
         disabled=asked.switches.is_none or store.read_only,
     )
     for key, box in (("queued", st.success), ("refusal", st.error)):

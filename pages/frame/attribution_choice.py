@@ -15,7 +15,7 @@ from gradscope.figures.style import RunStyle
 from gradscope.overview import Overview
 from gradscope.records import Run
 from gradscope.store import Store
-from pages.frame import address, show, tasks
+from pages.frame import address, command, show, tasks
 
 KIND = "explain"
 METHODS_MOST = 4
@@ -167,14 +167,13 @@ def compute_button(store: Store, found: Overview, able: Sequence[Run], *, checks
     maps, seconds = sum(lacking.values()), _seconds(found, checks)
     amount = f"{count(maps)} maps" if maps else "maps" if lacking else "checks"
     about = f", about {duration(seconds)}" if seconds else ""
-    st.button(
+    command.button(
         f"Compute {amount}{about}",
+        lambda: _start(store, runs, _settings(found, checks)),
         type="primary",
         key=key,
         icon=":material/play_arrow:",
         disabled=store.read_only,
-        on_click=_start,
-        args=(store, runs, _settings(found, checks)),
     )
 
 

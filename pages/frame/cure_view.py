@@ -17,7 +17,7 @@ from gradscope.jobs.command import command_line, cure_command
 from gradscope.measured import Task
 from gradscope.records import Run, Status
 from gradscope.store import Store, read
-from pages.frame import choice, show, source, tasks
+from pages.frame import choice, command, show, source, tasks
 
 KIND = "cure"
 
@@ -41,14 +41,13 @@ def offer(store: Store, run: Run, findings: list[Finding]) -> None:
         length = st.number_input("Epochs of each try", 1, epochs, epochs, key="cure_epochs")
         most = st.number_input("Tries at most", 1, 100, Curing().most, key="cure_most")
         going = tasks.is_moving(of(store, run))
-        st.button(
+        command.button(
             "Start",
+            lambda: _start(store, run, None if length == epochs else int(length), int(most)),
             icon=":material/play_arrow:",
             type="primary",
             disabled=store.read_only or going or not run.status.is_final,
             help=_why_not(run, going),
-            on_click=_start,
-            args=(store, run, None if length == epochs else int(length), int(most)),
         )
         st.caption("The same in a terminal:")
         st.code(cure_command(run.id, store), language="bash", wrap_lines=True)

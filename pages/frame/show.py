@@ -14,7 +14,7 @@ from gradscope.analysis.wording import count, plain, sentence
 from gradscope.errors import GradScopeError
 from gradscope.records import Run
 from gradscope.store import Store
-from pages.frame import choice, downloads
+from pages.frame import choice, command, downloads
 
 RUNS = "pages/runs/1_Runs.py"
 LAUNCH = "pages/runs/2_Launch.py"
@@ -26,6 +26,7 @@ WHAT_IF = "pages/compare/2_What_if.py"
 
 def header(title: str, question: str | None) -> None:
     """The page's name and the one question that it answers."""
+    command.carry_out()  # of a page that is opened without its frame, as tests do
     downloads.begin()
     st.title(title, anchor=False)
     st.caption((question or "").strip().splitlines()[0])

@@ -34,7 +34,7 @@ def has_network(store: Store, run: Run) -> bool:
 
 
 def submit_all(runs: Sequence[Run], submit: Submit) -> None:
-    """From a callback: queue a task on each run; a refusal waits for `panel` to be shown."""
+    """Queue a task on each run; a refusal waits for `panel` to be shown."""
     try:
         for run in runs:
             submit(run.id)

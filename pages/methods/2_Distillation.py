@@ -16,7 +16,7 @@ from gradscope.figures.learning import learning_curve
 from gradscope.figures.terms import term_shares
 from gradscope.records import Run, Status
 from gradscope.store import read
-from pages.frame import address, choice, show, source, tasks
+from pages.frame import address, choice, command, show, source, tasks
 
 KIND = "agreement"
 # of what a run is judged by: its name, the quantity and its curves
@@ -50,12 +50,12 @@ def measure_button(students: list[Run]) -> None:
     st.caption("Both networks answer them, then the time of passes of 1 and of 128 pictures is taken.")
     able = [run for run in students if tasks.has_network(store, run) and run.status is Status.COMPLETED]
     settings = Agreement(images=images)
-    st.button(
+    command.button(
         f"Measure {'1 student' if len(able) == 1 else f'{len(able)} students'}",
+        lambda: tasks.submit_all(able, lambda run_id: jobs.submit_task(store, run_id, settings)),
         type="primary",
         key="measure_agreement",
         disabled=not able or store.read_only,
-        on_click=lambda: tasks.submit_all(able, lambda run_id: jobs.submit_task(store, run_id, settings)),
     )
 
 

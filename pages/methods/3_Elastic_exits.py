@@ -29,7 +29,7 @@ from gradscope.figures.decay import gradient_decay
 from gradscope.figures.exits import exit_curves, exit_map, leaving, trade_off
 from gradscope.records import Kind, Run
 from gradscope.store import read
-from pages.frame import address, choice, show, source, tasks
+from pages.frame import address, choice, command, show, source, tasks
 
 KIND = "exits"
 COSTS = {"MACs": "macs", "parameters": "parameters", "time": "milliseconds"}
@@ -60,12 +60,12 @@ def settings_to_measure() -> Exits:
 
 def measure_button(runs: list[Run], settings: Exits) -> None:
     """Starts what the popover asks for."""
-    st.button(
+    command.button(
         f"Measure {'1 run' if len(runs) == 1 else f'{len(runs)} runs'}",
+        lambda: tasks.submit_all(runs, lambda run_id: jobs.submit_task(store, run_id, settings)),
         type="primary",
         key="measure_exits",
         disabled=not runs or store.read_only,
-        on_click=lambda: tasks.submit_all(runs, lambda run_id: jobs.submit_task(store, run_id, settings)),
     )
 
 

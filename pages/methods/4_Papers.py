@@ -20,7 +20,7 @@ from gradscope.reproduce.scales import SCALES, Scale
 from gradscope.reproduce.start import queue
 from gradscope.reproduce.summary import differences, seeds_table, summary
 from gradscope.store import read
-from pages.frame import address, choice, show, source
+from pages.frame import address, choice, command, show, source
 
 SEEDS = 3
 POLL_SECONDS = 2.0
@@ -111,19 +111,18 @@ def state(group: Group) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(done / len(group.items), text=in_a_sentence(group))
         label = "Go on" if done or any(item.run for item in group.items) else "Start"
-        st.button(
+        command.button(
             f"{label} ({missing} {'run' if missing == 1 else 'runs'})" if missing else label,
+            lambda: start(group),
             type="primary",
             icon=":material/play_arrow:",
             key="start_group",
             disabled=not missing or store.read_only,
-            on_click=start,
-            args=(group,),
         )
         st.button("Stop", key="stop_group", disabled=not going, on_click=stop, args=(group,))
     if not any(item.run for item in group.items) and missing:
-        command = f"gradscope reproduce {group.paper.name} --scale {group.scale.name}"
-        st.info(f"No run of this reproduction yet: press Start, or run `{command}`.", icon=":material/info:")
+        same = f"gradscope reproduce {group.paper.name} --scale {group.scale.name}"
+        st.info(f"No run of this reproduction yet: press Start, or run `{same}`.", icon=":material/info:")
     if refusal := st.session_state.pop("refusal", None):
         st.error(plain(refusal), icon=":material/error:")
 

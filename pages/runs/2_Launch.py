@@ -17,7 +17,7 @@ from gradscope.overrides import with_overrides
 from gradscope.presets import PRESETS
 from gradscope.records import Run
 from gradscope.store import Store, read
-from pages.frame import choice, show, source
+from pages.frame import choice, command, show, source
 from pages.frame.form import Assignments, Form
 
 MOST_RUNS = 64
@@ -191,15 +191,14 @@ with plan_place:
     planned = plan(base_config, form, over_values, chosen)
     cost_of_one = estimate(planned[0][1], earlier_runs) if planned else None
     problem = obstacle(cost_of_one, len(planned)) if cost_of_one else None
-    st.button(
+    command.button(
         "Start" if len(planned) < 2 else f"Start {len(planned)} runs",
+        lambda: start(store, planned),
         type="primary",
         icon=":material/play_arrow:",
         key="start",
         width="stretch",
         disabled=not planned or problem is not None or store.read_only,
-        on_click=start,
-        args=(store, planned),
     )
     for sentence in (problem, st.session_state.pop("refusal", None)):
         if sentence:

@@ -15,7 +15,7 @@ from gradscope.config import FAMILIES, NOISES, Robustness
 from gradscope.figures.robustness import class_map, robustness_curves, small_multiples, span, title_of
 from gradscope.figures.style import RunStyle
 from gradscope.records import Run
-from pages.frame import address, choice, show, source, tasks
+from pages.frame import address, choice, command, show, source, tasks
 from pages.frame.chips import chip
 
 KIND = "robustness"
@@ -73,13 +73,12 @@ def measure(runs: list[Run], settings: Robustness) -> None:
 
 def measure_button(runs: list[Run], settings: Robustness, label: str) -> None:
     """Starts what the popover asks for."""
-    st.button(
+    command.button(
         label,
+        lambda: measure(runs, settings),
         type="primary",
         key="measure",
         disabled=not runs or store.read_only,
-        on_click=measure,
-        args=(runs, settings),
     )
 
 
@@ -256,9 +255,11 @@ def draw_measured(runs: list[Run], points: pd.DataFrame) -> None:
         st.caption(how_measured(shown.points))
     draw_others(runs, shown)
     draw_classes(runs, points)
-    missing = [run for run in runs if run.id not in shown.groups and tasks.has_network(store, run)]
-    if missing:
-        st.caption(f"Not measured yet: {', '.join(plain(choice.text_of(run)) for run in missing)}.")
+    missing = [run for run in runs if run.id not in shown.groups]
+    for has, text in ((True, "Not measured yet"), (False, "No trained network is kept to be measured")):
+        found = [plain(choice.text_of(run)) for run in missing if tasks.has_network(store, run) is has]
+        if found:
+            st.caption(f"{text}: {', '.join(found)}.")
     show.how_to_read(HOW, points.drop(columns=["per_class"]), "noise_robustness")
 
 

@@ -315,10 +315,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def fill(page: Page, label: str, value: object) -> None:
-    """On Launch: type a setting into its field and press Enter; wait until the plan beside the form has it.
-
-    Start queues what that plan says, and before it is drawn the plan before.
-    """
+    """On Launch: type a setting into its field and press Enter; wait until the plan beside the form has it."""
     field = page.get_by_test_id("stMain").get_by_label(label, exact=True)
     field.fill(str(value))
     field.press("Enter")

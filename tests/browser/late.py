@@ -11,11 +11,13 @@ class LateTimer:
     Attributes:
         rings: how often the timer of the page that is open has rung.
         late: how often it rang too late.
+        references: messages that only name one which the browser is thought to have kept.
     """
 
     def __init__(self, page: Page) -> None:
         self.rings = 0
         self.late = 0
+        self.references = 0
         self._ring: bytes | str = b""
         self._page = ""
         page.route_web_socket("**/_stcore/stream", self._stand_between)
@@ -32,9 +34,10 @@ class LateTimer:
             server.send(message)
 
         def to_browser(message: bytes | str) -> None:
-            if isinstance(message, bytes) and self.rings:
+            if isinstance(message, bytes):
                 told = ForwardMsg.FromString(message)
-                if told.HasField("new_session") and told.new_session.page_script_hash != self._page:
+                self.references += told.WhichOneof("type") == "ref_hash"
+                if self.rings and told.HasField("new_session") and told.new_session.page_script_hash != self._page:
                     server.send(self._ring)
                     self.rings = 0
                     self.late += 1

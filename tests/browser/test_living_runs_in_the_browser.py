@@ -53,4 +53,5 @@ def test_the_diagnosis_of_a_run_in_training_moves_on_and_is_left(living: Dashboa
     at(page, "What if")
     expect(page.get_by_role("combobox", name="Run", exact=True)).to_have_value("1 sigmoid")
     assert timer.late >= 2
+    assert timer.references == 0, "else the page stands still where the browser kept none"
     alright(page)

@@ -45,11 +45,13 @@ def test_two_runs_are_measured_from_the_page(measured_here: Dashboard, own_store
     at(page, "Noise robustness")
     expect(page.get_by_test_id("stAlert")).to_contain_text("None of these runs has been measured yet")
     with waiting(own_store):
+        page.get_by_label("Draws of each noise at each level").fill("2")  # and no Enter
         page.get_by_role("button", name="Measure 2 runs").click()
         expect(page.get_by_role("button", name="Cancel")).to_have_count(2)
         expect(page.get_by_test_id("stProgress").last).to_contain_text("waits for its turn")
         page.get_by_role("button", name="Cancel").last.click()
         until(lambda: read_tasks.tasks(own_store, [4])[0].status is Status.STOPPED, "the second is cancelled")
+        assert read_tasks.tasks(own_store, [3])[0].settings["draws"] == 2
 
     see_through(own_store, 3)
     becomes(lambda: column(page, "run"), ["tanh-pn"], "the first curve is there")

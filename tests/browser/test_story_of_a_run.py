@@ -21,6 +21,7 @@ from driven import (
     shown,
     tick,
     until,
+    waiting,
 )
 from playwright.sync_api import Page, expect
 
@@ -112,6 +113,21 @@ def test_a_run_is_launched_watched_stopped_and_resumed(dashboard: Dashboard, sto
     page.get_by_role("button", name="Stop", exact=True).click()
     status_on_page(page, "1 tanh", Status.STOPPED)
     alright(page)
+
+
+def test_start_takes_what_was_typed_last_without_enter(dashboard: Dashboard, store: Store, page: Page) -> None:
+    dashboard.open()
+    page.goto(f"{dashboard.url}/launch?preset=relu")
+    at(page, "Launch")
+    with waiting(store):
+        page.get_by_label("epochs", exact=True).fill("77")
+        page.get_by_role("button", name="Start", exact=True).click()
+        at(page, "Runs")
+        until(lambda: row(page, "1 relu"), "it is in the table")
+        becomes(lambda: shown(page), ["relu"])
+        assert read.run(store, 1).config["train"]["epochs"] == 77
+        page.goto("about:blank")
+        dashboard.end()
 
 
 def test_a_run_outlives_the_dashboard_that_started_it(dashboard: Dashboard, store: Store, page: Page) -> None:

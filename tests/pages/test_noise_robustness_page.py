@@ -178,7 +178,10 @@ def test_runs_measured_in_different_ways_are_told_apart(store: Store, page, two)
 
 def test_runs_that_are_not_measured_are_named(store: Store, page, two) -> None:
     with_checkpoint(store, add(store, BY_NAME["tanh"], FEW))
-    assert "Not measured yet: 3 tanh." in captions(page(TITLE))
+    add(store, BY_NAME["tanh"], FEW)
+    text = captions(page(TITLE))
+    assert "Not measured yet: 3 tanh." in text
+    assert "No trained network is kept to be measured: 4 tanh." in text
 
 
 def test_the_papers_clean_accuracy_stands_beside_its_network(store: Store, page) -> None:
