@@ -34,8 +34,16 @@ _OUTLINES = {
 }
 """The markers as SVG paths on a line from -1 to 1."""
 
-_LEGEND_ROW, _LEGEND_COLUMN, _STROKE, _LABEL_OFFSET, _COLUMN_PADDING = 22, 150, 2.5, 6, 14
-"""Pixels: a row's height, which counts as height of a figure; a column's least width; its line's; the room between."""
+# of legends, in pixels
+_LEGEND_ROW = 22
+"""Of a row, which counts as height of a figure."""
+_LEGEND_COLUMN = 150
+"""Least width of a column, where there are more than two."""
+_COLUMN_PADDING = 14
+_LABEL_OFFSET = 6
+"""Between a symbol and its name: Vega's 4, and what it rounds up."""
+_STROKE = 2.5
+"""Width of a symbol's line, by which Vega counts the symbol wider than its size."""
 
 NEUTRAL = "#808495"
 ALARM = "#e03131"

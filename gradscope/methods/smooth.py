@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gradscope.methods import slopes
 
+_GELU_SCALE, _GELU_CUBE = 0.7978845608028654, 0.044715  # sqrt(2 / pi); Hendrycks & Gimpel 2016, section 2
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, the values of torch
 
 
@@ -35,8 +36,8 @@ def _gelu_derivative(z: Tensor) -> Tensor:
 
 def _gelu_of_tanh_derivative(z: Tensor) -> Tensor:
     """Of z (1 + tanh u) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3)."""
-    t = torch.tanh(0.7978845608028654 * (z + 0.044715 * z**3))
-    return 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * z * z)
+    t = torch.tanh(_GELU_SCALE * (z + _GELU_CUBE * z**3))
+    return 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * _GELU_SCALE * (1 + 3 * _GELU_CUBE * z * z)
 
 
 def _silu_derivative(z: Tensor) -> Tensor:

@@ -208,20 +208,17 @@ def _stats(store: Store, chosen: ColumnElement[bool], kind: Kind) -> pd.DataFram
 def named(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows, of columns run and layer among others, with name and depth (0..1) of their layer; NaN = not known."""
     if frame.empty:
-        return frame.assign(name=frame["layer"], depth=0.0)
-    statement = select(LayerRow.run_id, LayerRow.layer, LayerRow.name).where(LayerRow.run_id.in_(_ids_of(frame)))
+        return frame.assign(name=frame["layer"], depth=0.0)  # for the sake of the columns
+    run_ids = [int(run_id) for run_id in frame["run"].unique()]
+    statement = select(LayerRow.run_id, LayerRow.layer, LayerRow.name).where(LayerRow.run_id.in_(run_ids))
     with store.reader.connect() as connection:
         names = {(run_id, layer): name for run_id, layer, name in connection.execute(statement)}
     last: dict[int, int] = {}
     for run_id, layer in names:
-        last[run_id] = max(layer, last.get(run_id, 1))
-    keys = list(zip(frame["run"], frame["layer"], strict=True))
-    depths = [key[1] / last[key[0]] if key in names else np.nan for key in keys]
-    return frame.assign(name=[names.get(key, np.nan) for key in keys], depth=depths)
-
-
-def _ids_of(frame: pd.DataFrame) -> list[int]:
-    return [int(run_id) for run_id in frame["run"].unique()]
+        last[run_id] = max(layer, last.get(run_id, 1))  # a single layer lies at 0
+    places = list(zip(frame["run"], frame["layer"], strict=True))
+    depths = [layer / last[run_id] if (run_id, layer) in names else np.nan for run_id, layer in places]
+    return frame.assign(name=[names.get(place, np.nan) for place in places], depth=depths)
 
 
 def update_ratio(store: Store, run_id: int, layer: int, max_steps: int = 300) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def steady(read: Callable[[], Found]) -> Found:
     said = [read()]
 
     def again() -> bool:
-        time.sleep(1.0)
+        time.sleep(1.0)  # no event tells that nothing more is to come
         said.append(read())
         return said[-1] == said[-2]
 
